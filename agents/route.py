@@ -1,0 +1,117 @@
+"""tickets.drafted -> tickets.routed: send, review or escalate.
+
+Rules may veto towards a person, never towards sending. The grounding check is paid for only where everything else
+would allow sending.
+"""
+
+from __future__ import annotations
+
+from agents.contract import Agent, ModelCall, PolicyLookup
+from schemas.policy import Mode, TenantPolicy
+from schemas.tickets import Category, Grounding, Priority, Route, Stake, TicketDrafted, TicketRouted
+
+# These cannot wait in the ordinary queue.
+ESCALATED_STAKES = frozenset({Stake.LEGAL, Stake.SECURITY})
+# Nothing in these categories is answered by itself, whatever a tenant graduated.
+NEVER_SENT_CATEGORIES = frozenset(
+    {
+        Category.REFUND,
+        Category.CANCELLATION,
+        Category.COMPLAINT,
+        Category.SECURITY,
+        Category.LEGAL,
+        Category.ACCOUNT,
+        Category.SPAM,
+        Category.OTHER,
+    }
+)
+
+
+def ask(event: TicketDrafted) -> tuple[PolicyLookup]:
+    return (PolicyLookup(),)
+
+
+def follow_up(event: TicketDrafted, policy: TenantPolicy) -> tuple[ModelCall[Grounding], ...]:
+    if escalations(event) or vetoes(event, policy):
+        return ()
+    cited = [p for p in event.passages if p.document_id in event.draft.citations]
+    return (
+        ModelCall(
+            prompt="ground",
+            reply=Grounding,
+            variables={
+                "reply": event.draft.body,
+                "passages": [{"id": p.document_id, "title": p.title, "text": p.text} for p in cited],
+            },
+            max_tokens=500,
+            timeout_s=30,
+        ),
+    )
+
+
+def decide(event: TicketDrafted, policy: TenantPolicy, grounding: Grounding | None = None) -> TicketRouted:
+    route, reasons = rule(event, policy, grounding)
+    return TicketRouted.following(event, grounding=grounding, route=route, reasons=reasons)
+
+
+def rule(
+    event: TicketDrafted, policy: TenantPolicy, grounding: Grounding | None
+) -> tuple[Route, tuple[str, ...]]:
+    """The whole decision, with the reasons that a person can read."""
+    if reasons := escalations(event):
+        return Route.ESCALATE, reasons
+    if reasons := vetoes(event, policy):
+        return Route.REVIEW, reasons
+    if grounding is None:
+        return Route.REVIEW, ("the reply was not checked against its passages",)
+    if not grounding.supported:
+        unsupported = sum(not claim.supported for claim in grounding.claims)
+        return Route.REVIEW, (f"{unsupported} of {len(grounding.claims)} claims are not supported by the passages",)
+    return Route.SEND, ("low priority, confident, every claim supported",)
+
+
+def escalations(event: TicketDrafted) -> tuple[str, ...]:
+    verdict = event.verdict
+    reasons = []
+    if verdict.wants_human:
+        reasons.append("the customer asks for a person")
+    if urgent := sorted(ESCALATED_STAKES.intersection(verdict.stakes)):
+        reasons.append(f"high stakes: {', '.join(urgent)}")
+    if verdict.priority is Priority.URGENT:
+        reasons.append("priority is urgent")
+    return tuple(reasons)
+
+
+def vetoes(event: TicketDrafted, policy: TenantPolicy) -> tuple[str, ...]:
+    """Every reason, other than grounding, why a person must see the draft first."""
+    verdict, draft = event.verdict, event.draft
+    never = verdict.category in NEVER_SENT_CATEGORIES
+    checks = (
+        (verdict.high_stakes, f"high stakes: {', '.join(verdict.stakes)}"),
+        (policy.mode is Mode.DRAFT, "the tenant is in draft mode"),
+        (never, f"category {verdict.category} always goes to a person"),
+        (
+            not never and policy.mode is not Mode.DRAFT and verdict.category not in policy.graduated,
+            f"category {verdict.category} has not graduated",
+        ),
+        (verdict.priority is not Priority.LOW, f"priority is {verdict.priority}"),
+        (not policy.calibrated, "confidence is uncalibrated"),
+        (
+            verdict.confidence < policy.confidence_min,
+            f"classification confidence {verdict.confidence:.2f} is below {policy.confidence_min:.2f}",
+        ),
+        (
+            draft.confidence < policy.confidence_min,
+            f"draft confidence {draft.confidence:.2f} is below {policy.confidence_min:.2f}",
+        ),
+        (not event.passages, "nothing was found in the knowledge base"),
+        (not draft.citations, "the reply cites nothing"),
+        (bool(draft.unanswered), "some questions are left open"),
+    )
+    return tuple(reason for applies, reason in checks if applies)
+
+
+AGENT = Agent(
+    name="route", consumes=TicketDrafted, produces=TicketRouted, ask=ask, follow_up=follow_up, decide=decide
+)
+

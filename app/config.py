@@ -1,0 +1,79 @@
+"""Settings: environment over ``deskstream.toml`` over defaults.
+
+A server that is not named is the embedded one; its address stands in ``<state_dir>/servers.json`` once it is up.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, StringConstraints
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+CONFIG_FILE_VARIABLE = "DESKSTREAM_CONFIG"
+
+Bootstrap = Annotated[
+    str, StringConstraints(pattern=r"^[^,:\s]+:\d{1,5}(,[^,:\s]+:\d{1,5})*$", max_length=2_000)
+]
+HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$", max_length=2_000)]
+PostgresUrl = Annotated[str, StringConstraints(pattern=r"^postgres(ql)?://[^\s]+$", max_length=2_000)]
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True)
+
+    # Servers. None: the embedded one.
+    kafka_bootstrap: Bootstrap | None = Field(None, description="host:port[,host:port...]")
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    kafka_sasl_username: str | None = None
+    kafka_sasl_password: SecretStr | None = None
+    kafka_ssl_cafile: Path | None = None
+    database_url: PostgresUrl | None = Field(None, description="postgresql://user:password@host:port/database")
+    llm_base_url: HttpUrl | None = Field(None, description="an OpenAI-compatible URL that ends in /v1")
+    llm_api_key: SecretStr | None = None
+    llm_cache_control: bool = Field(True, description="send cache_control; off for servers that answer 500 to it")
+    llm_json_schema: bool = Field(True, description="send response_format json_schema; off where it is refused")
+    embeddings_base_url: HttpUrl | None = Field(None, description="an OpenAI-compatible URL that ends in /v1")
+    embeddings_api_key: SecretStr | None = None
+
+    # Models, by the prompt that asks them.
+    classify_model: str = "claude-haiku-4-5"
+    draft_model: str = "claude-sonnet-4-6"
+    ground_model: str = "claude-haiku-4-5"
+    embeddings_model: str = "text-embedding-3-large"
+    embeddings_dimensions: int = Field(384, ge=8, le=2_000, description="2,000 is pgvector's HNSW limit")
+    prices_file: Path | None = Field(None, description="TOML of prices that differ from the list")
+
+    # Topics.
+    partitions: int = Field(4, ge=1, le=1_000)
+    replication_factor: int = Field(1, ge=1, le=10)
+
+    # Limits of a stage worker.
+    in_flight_max: int = Field(256, ge=1, le=20_000)
+    record_time_in_flight_s_max: float = Field(120, gt=0, le=3_600)
+
+    # This machine.
+    state_dir: Path = Path(".deskstream")
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = Field(0, ge=0, le=65_535, description="0: any free port, written to the log")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        file = Path(os.environ.get(CONFIG_FILE_VARIABLE, "deskstream.toml"))
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=file)

@@ -1,0 +1,1 @@
+"""Events and values on the bus: one event class for each topic, nothing that does I/O."""

@@ -1,0 +1,166 @@
+"""The ticket topics: each event carries what the stages before it found."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from pydantic import AwareDatetime, Field, StringConstraints
+
+from schemas.event import Event, Value
+
+Confidence = Annotated[float, Field(ge=0, le=1)]
+Language = Annotated[
+    str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z]{4})?(-[A-Za-z]{2}|-[0-9]{3})?$", max_length=12)
+]
+
+
+class Category(StrEnum):
+    HOW_TO = "how_to"
+    TECHNICAL_PROBLEM = "technical_problem"
+    ACCOUNT = "account"
+    BILLING = "billing"
+    REFUND = "refund"
+    CANCELLATION = "cancellation"
+    COMPLAINT = "complaint"
+    SECURITY = "security"
+    LEGAL = "legal"
+    FEATURE_REQUEST = "feature_request"
+    SPAM = "spam"
+    OTHER = "other"
+
+
+class Priority(StrEnum):
+    LOW = "low"
+    NORMAL = "normal"
+    HIGH = "high"
+    URGENT = "urgent"
+
+
+class Sentiment(StrEnum):
+    NEGATIVE = "negative"
+    NEUTRAL = "neutral"
+    POSITIVE = "positive"
+
+
+class Stake(StrEnum):
+    """What makes a ticket high-stakes: a person answers it."""
+
+    REFUND = "refund"
+    ACCOUNT_CHANGE = "account_change"
+    COMPLAINT = "complaint"
+    LEGAL = "legal"
+    SECURITY = "security"
+    CANCELLATION = "cancellation"
+
+
+class Route(StrEnum):
+    SEND = "send"
+    REVIEW = "review"
+    ESCALATE = "escalate"
+    SUPERSEDED = "superseded"
+
+
+class Ticket(Value):
+    """A customer's message as the help desk gave it."""
+
+    ticket_id: str = Field(min_length=1, max_length=200)
+    subject: str = Field(default="", max_length=1_000)
+    body: str = Field(max_length=200_000)
+    locale: str | None = Field(default=None, max_length=35, description="what the desk says; a hint only")
+    channel: str = Field(default="unknown", max_length=50)
+    created_at: AwareDatetime | None = None
+
+
+class Verdict(Value):
+    """What a ticket is about, as the classifier sees it."""
+
+    category: Category
+    priority: Priority
+    sentiment: Sentiment
+    language: Language
+    stakes: tuple[Stake, ...] = Field(default=(), max_length=6)
+    wants_human: bool = Field(default=False, description="the customer asks for a person")
+    confidence: Confidence
+
+    @property
+    def high_stakes(self) -> bool:
+        return bool(self.stakes)
+
+
+class Passage(Value):
+    """A piece of the tenant's knowledge base, as it was when it was found."""
+
+    document_id: str = Field(min_length=1, max_length=200)
+    version: int = Field(ge=1)
+    chunk: int = Field(ge=0)
+    title: str
+    heading: str = Field(default="", description="path of headings, ' > ' between them")
+    text: str
+    url: str | None = None
+    locale: str | None = None
+    score: float = Field(description="fused rank score; only comparable within one search")
+    similarity: float | None = Field(default=None, description="cosine, -1 to 1; None where only words matched")
+
+
+class Draft(Value):
+    """A reply in the customer's language that cites documents by id."""
+
+    body: str
+    citations: tuple[str, ...] = ()
+    unanswered: tuple[str, ...] = Field(default=(), description="questions that the passages don't answer")
+    confidence: Confidence
+    model: str = Field(default="", description="the model that wrote it; offline-* is not a language model")
+
+
+class Claim(Value):
+    text: str
+    supported: bool
+    document_id: str | None = None
+
+
+class Grounding(Value):
+    """Is each claim of the draft supported by the passages it cites?"""
+
+    claims: tuple[Claim, ...] = ()
+
+    @property
+    def supported(self) -> bool:
+        return bool(self.claims) and all(claim.supported for claim in self.claims)
+
+
+class TicketReceived(Event):
+    TOPIC: ClassVar[str] = "tickets.raw"
+    ticket: Ticket
+
+
+class TicketClassified(Event):
+    TOPIC: ClassVar[str] = "tickets.classified"
+    ticket: Ticket
+    verdict: Verdict
+
+
+class TicketEnriched(Event):
+    TOPIC: ClassVar[str] = "tickets.enriched"
+    ticket: Ticket
+    verdict: Verdict
+    passages: tuple[Passage, ...] = Field(max_length=20)
+
+
+class TicketDrafted(Event):
+    TOPIC: ClassVar[str] = "tickets.drafted"
+    ticket: Ticket
+    verdict: Verdict
+    passages: tuple[Passage, ...] = Field(max_length=20)
+    draft: Draft
+
+
+class TicketRouted(Event):
+    TOPIC: ClassVar[str] = "tickets.routed"
+    ticket: Ticket
+    verdict: Verdict
+    passages: tuple[Passage, ...] = Field(max_length=20)
+    draft: Draft
+    grounding: Grounding | None = Field(description="None where no check was asked for")
+    route: Route
+    reasons: tuple[str, ...] = Field(min_length=1, max_length=20)
