@@ -38,7 +38,9 @@ def ask(event: TicketEnriched) -> tuple[ModelCall[Reply]]:
 def follow_up(event: TicketEnriched, reply: Reply) -> tuple[ModelCall[Reply], ...]:
     if not (unknown := _unknown(event, reply)):
         return ()
-    return (_call(event, correction=f"Your last reply cited {', '.join(unknown)}, which is not in the knowledge base."),)
+    return (
+        _call(event, correction=f"Your last reply cited {', '.join(unknown)}, which is not in the knowledge base."),
+    )
 
 
 def decide(event: TicketEnriched, reply: Reply, repaired: Reply | None = None) -> TicketDrafted:

@@ -54,9 +54,7 @@ def decide(event: TicketDrafted, policy: TenantPolicy, grounding: Grounding | No
     return TicketRouted.following(event, grounding=grounding, route=route, reasons=reasons)
 
 
-def rule(
-    event: TicketDrafted, policy: TenantPolicy, grounding: Grounding | None
-) -> tuple[Route, tuple[str, ...]]:
+def rule(event: TicketDrafted, policy: TenantPolicy, grounding: Grounding | None) -> tuple[Route, tuple[str, ...]]:
     """The whole decision, with the reasons that a person can read."""
     if reasons := escalations(event):
         return Route.ESCALATE, reasons
@@ -111,7 +109,4 @@ def vetoes(event: TicketDrafted, policy: TenantPolicy) -> tuple[str, ...]:
     return tuple(reason for applies, reason in checks if applies)
 
 
-AGENT = Agent(
-    name="route", consumes=TicketDrafted, produces=TicketRouted, ask=ask, follow_up=follow_up, decide=decide
-)
-
+AGENT = Agent(name="route", consumes=TicketDrafted, produces=TicketRouted, ask=ask, follow_up=follow_up, decide=decide)

@@ -1,0 +1,302 @@
+"""One input partition under this worker: its producer, its completion map, and the commit of what has finished.
+
+The order of steps is the protocol. A new owner initialises the producer of ``group-topic-partition`` first, which
+fences the old one and ends its open transaction, and only then reads the committed offset and map.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerFenced, RecordTooLargeError
+from aiokafka.structs import OffsetAndMetadata
+
+from app.runtime.completion import CompletionMap
+from app.runtime.dead_letter import dead_letter
+from app.runtime.observer import Observer
+from app.runtime.record import Output, Record, Result, Stage
+
+_BATCH_BYTES_MAX = 1024 * 1024
+# More than the transaction time-out means that the broker has aborted it: the outcome is read back, not waited for.
+_COMMIT_S_MAX_OVER_TRANSACTION = 5.0
+_STOP_S_MAX = 2.0
+_RECOVER_BACKOFF_S = 0.5
+
+_TOO_LARGE = (MessageSizeTooLargeError, RecordTooLargeError)
+
+
+class Partition:
+    """``is_owner`` tells whether the group still counts this worker as the partition's owner."""
+
+    def __init__(
+        self,
+        number: int,
+        stage: Stage,
+        *,
+        client: Mapping[str, Any],
+        is_owner: Callable[[], Awaitable[bool]],
+        log_start: Callable[[], Awaitable[int]],
+        observer: Observer,
+    ) -> None:
+        self.number = number
+        self.paused = False
+        self._stage = stage
+        self._limits = stage.limits
+        self._client = client
+        self._is_owner = is_owner
+        self._log_start = log_start
+        self._observer = observer
+        self._map: CompletionMap | None = None
+        self._producer: AIOKafkaProducer | None = None
+        self._results: deque[Result] = deque()
+        self._changed = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.closed = False
+
+    # -- records in, results out
+
+    @property
+    def ready(self) -> bool:
+        return self._map is not None and not self.closed
+
+    @property
+    def span(self) -> int:
+        return self._map.span if self._map else 0
+
+    @property
+    def next_offset(self) -> int:
+        assert self._map is not None
+        return self._map.next
+
+    def take(self, record: Record) -> bool:
+        """False: the record is finished already, or in flight."""
+        assert self._map is not None
+        return self._map.take(record.offset)
+
+    def put(self, result: Result) -> None:
+        """Queue a result for commit. Dropped when the partition was taken away, or another owner finished it."""
+        if self.closed or self._map is None or self._map.is_finished(result.record.offset):
+            return
+        self._results.append(result)
+        self._idle.clear()
+        self._changed.set()
+
+    # -- assignment
+
+    async def open(self) -> int:
+        """Become the owner; gives the offset to read from. Raises KafkaError, or ConnectionError if not the owner."""
+        if not await self._is_owner():
+            raise ConnectionError("the group does not count this worker as a member of the current generation")
+        await self._start_producer()
+        self._map = await self._read_map()
+        return self._map.base
+
+    async def commit_forever(self) -> None:
+        """Commit whatever has finished, at most every ``commit_interval_s_min``. Ends when closed."""
+        while not self.closed:
+            await self._changed.wait()
+            if self.closed:
+                return
+            self._changed.clear()
+            began = time.monotonic()
+            await self._commit_finished()
+            await asyncio.sleep(max(0.0, self._limits.commit_interval_s_min - (time.monotonic() - began)))
+            if self._results:
+                self._changed.set()
+
+    async def drained(self) -> None:
+        """Until everything queued is committed."""
+        await self._idle.wait()
+
+    async def close(self) -> None:
+        """Write nothing more."""
+        self.closed = True
+        self._changed.set()
+        self._idle.set()
+        self._results.clear()
+        await self._stop_producer()
+
+    # -- commit
+
+    async def _commit_finished(self) -> None:
+        while self._results and not self.closed:
+            batch = [self._results[i] for i in range(min(len(self._results), self._limits.commit_records_max))]
+            if not await self._commit_or_recover(batch):
+                return
+            if len(self._results) < self._limits.commit_records_max:
+                break
+        if not self._results:
+            self._idle.set()
+
+    async def _commit_or_recover(self, batch: Sequence[Result]) -> bool:
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(self._limits.transaction_timeout_s + _COMMIT_S_MAX_OVER_TRANSACTION):
+                await self._commit(batch)
+        except _TOO_LARGE as error:
+            await self._recover("aborted", error)
+            self._bury_largest(error)
+            return not self.closed
+        except (KafkaError, TimeoutError, AssertionError, OSError) as error:
+            # AssertionError: the producer's own state machine, after it failed in the background.
+            # Fenced or in doubt, the way on is one: ask who owns, take over, read back what landed.
+            await self._recover("fenced" if isinstance(error, ProducerFenced) else "in_doubt", error)
+            return not self.closed
+        self._settle(batch, time.monotonic() - began)
+        return True
+
+    async def _commit(self, batch: Sequence[Result]) -> None:
+        """One transaction: outputs, offset and map. Raises KafkaError; then what landed is unknown."""
+        producer, completion = self._producer, self._map
+        assert producer is not None and completion is not None
+        offset, metadata = completion.encoded_with(result.record.offset for result in batch)
+        if not self._stage.safeguards.completion_map:
+            metadata = ""
+        await producer.begin_transaction()
+        sent = await self._send(producer, [output for result in batch for output in result.outputs])
+        source = TopicPartition(self._stage.topic, self.number)
+        await producer.send_offsets_to_transaction({source: OffsetAndMetadata(offset, metadata)}, self._stage.group)
+        # aiokafka commits a transaction after a failed send unless each future is awaited.
+        for future in sent:
+            await future
+        await producer.commit_transaction()
+
+    async def _send(self, producer: AIOKafkaProducer, outputs: Sequence[Output]) -> list[asyncio.Future[Any]]:
+        """Every output to its topic, in order, at this partition's number."""
+        now_ms = int(time.time() * 1_000)
+        builders: dict[str, Any] = {}
+        sent: list[asyncio.Future[Any]] = []
+        for output in outputs:
+            builder = builders.get(output.topic)
+            if builder is None:
+                builder = builders[output.topic] = producer.create_batch()
+            fields = {"timestamp": now_ms, "key": output.key, "value": output.value, "headers": list(output.headers)}
+            if builder.append(**fields) is None:
+                sent.append(await producer.send_batch(builder, output.topic, partition=self.number))
+                builder = builders[output.topic] = producer.create_batch()
+                builder.append(**fields)
+        for topic, builder in builders.items():
+            sent.append(await producer.send_batch(builder, topic, partition=self.number))
+        return sent
+
+    def _settle(self, batch: Sequence[Result], duration_s: float) -> None:
+        """The batch is committed: only now is it finished here."""
+        if self.closed or self._map is None:
+            return
+        self._map.finish(result.record.offset for result in batch)
+        for _ in batch:
+            self._results.popleft()
+        self._observer.committed(
+            self._stage.topic,
+            self.number,
+            records=len(batch),
+            dead=sum(result.dead for result in batch),
+            duration_s=duration_s,
+        )
+
+    # -- doubt
+
+    async def _recover(self, event: str, error: BaseException) -> None:
+        """A new producer, offset and map read again, and what landed dropped. Tries until closed or the owner."""
+        self._observer.partition_event(event, self._stage.topic, self.number, repr(error))
+        while not self.closed:
+            await self._stop_producer()
+            try:
+                async with asyncio.timeout(self._limits.transaction_timeout_s * 2):
+                    if await self._is_owner():
+                        await self._start_producer()
+                        self._drop_landed(await self._read_map())
+                        self._observer.partition_event("recovered", self._stage.topic, self.number)
+                        return
+            except (KafkaError, TimeoutError, OSError) as again:
+                self._observer.partition_event("in_doubt", self._stage.topic, self.number, repr(again))
+            await asyncio.sleep(_RECOVER_BACKOFF_S)
+
+    def _drop_landed(self, committed: CompletionMap) -> None:
+        assert self._map is not None
+        self._map = merged = self._map.union(committed)
+        kept = [result for result in self._results if not merged.is_finished(result.record.offset)]
+        self._results = deque(kept)
+        if not kept:
+            self._idle.set()
+
+    def _bury_largest(self, error: BaseException) -> None:
+        """The broker refused an output as too large: its input is dead-lettered, its neighbours go on."""
+        if not self._results:
+            return
+        largest = max(
+            range(min(len(self._results), self._limits.commit_records_max)),
+            key=lambda i: max((len(output.value or b"") for output in self._results[i].outputs), default=0),
+        )
+        result = self._results[largest]
+        letter = dead_letter(
+            result.record,
+            topic=self._stage.dead_letter_topic,
+            stage=self._stage.group,
+            reason="result_too_large",
+            error=error,
+            attempts=1,
+            # Already a dead letter: then its value is what is too large.
+            bytes_max=0 if result.dead else self._limits.output_bytes_max,
+        )
+        self._results[largest] = replace(result, outputs=(letter,), dead=True)
+
+    # -- the broker
+
+    async def _start_producer(self) -> None:
+        name = f"{self._stage.group}-{self._stage.topic}-{self.number}"
+        if not self._stage.safeguards.fencing:
+            name += f"-{uuid.uuid4()}"
+        producer = AIOKafkaProducer(
+            **self._client,
+            transactional_id=name,
+            transaction_timeout_ms=int(self._limits.transaction_timeout_s * 1_000),
+            enable_idempotence=True,
+            acks="all",
+            linger_ms=0,
+            max_batch_size=_BATCH_BYTES_MAX,
+            max_request_size=self._limits.output_bytes_max,
+            request_timeout_ms=int(self._limits.transaction_timeout_s * 1_000),
+        )
+        self._producer = producer  # before start, so that a cancelled start is stopped too
+        await producer.start()
+
+    async def _stop_producer(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        try:
+            async with asyncio.timeout(_STOP_S_MAX):
+                await producer.stop()
+        except (KafkaError, TimeoutError, AssertionError, OSError):
+            return  # it is fenced or the broker is away; nothing of it is used again
+
+    async def _read_map(self) -> CompletionMap:
+        source = TopicPartition(self._stage.topic, self.number)
+        admin = AIOKafkaAdminClient(**self._client)
+        await admin.start()
+        try:
+            offsets = await admin.list_consumer_group_offsets(self._stage.group, partitions=[source])
+        finally:
+            await admin.close()
+        committed = offsets.get(source)
+        start = await self._log_start()
+        if committed is None or committed.offset < 0:
+            return CompletionMap(base=start)
+        completion = CompletionMap.restore(committed.offset, committed.metadata)
+        if completion.base < start:
+            # Retention removed what was never read: said aloud, since those records are gone.
+            self._observer.partition_event(
+                "offsets_gone", self._stage.topic, self.number, f"offsets {completion.base} to {start - 1}"
+            )
+            completion = completion.union(CompletionMap(base=start))
+        return completion
