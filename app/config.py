@@ -19,9 +19,7 @@ from pydantic_settings import (
 
 CONFIG_FILE_VARIABLE = "DESKSTREAM_CONFIG"
 
-Bootstrap = Annotated[
-    str, StringConstraints(pattern=r"^[^,:\s]+:\d{1,5}(,[^,:\s]+:\d{1,5})*$", max_length=2_000)
-]
+Bootstrap = Annotated[str, StringConstraints(pattern=r"^[^,:\s]+:\d{1,5}(,[^,:\s]+:\d{1,5})*$", max_length=2_000)]
 HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$", max_length=2_000)]
 PostgresUrl = Annotated[str, StringConstraints(pattern=r"^postgres(ql)?://[^\s]+$", max_length=2_000)]
 

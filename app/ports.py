@@ -14,13 +14,17 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from agents.contract import Question
+from agents.contract import Question, TransientError
 from schemas.policy import TenantPolicy
 from schemas.tickets import Passage
 from schemas.usage import Usage
 
 Vector = npt.NDArray[np.float32]
 Outcome = Literal["ok", "malformed", "refused", "unconfirmed"]
+
+
+class ProviderAway(TransientError):
+    """A whole provider or server is away, or refuses our key: records wait for it without being used up."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ class LedgerRow:
 
 @dataclass(frozen=True)
 class Run:
-    """Make the call, under ``call_id``. ``lost``: earlier requests whose answers were lost, newly unconfirmed or not."""
+    """Make the call, under ``call_id``. ``lost``: earlier requests for this key whose answers were lost."""
 
     call_id: str
     lost: tuple[LedgerRow, ...] = ()
@@ -98,8 +102,15 @@ class Journal(Protocol):
         """
 
     async def finish(
-        self, call_id: str, *, answer: bytes, usage: Usage, cost_usd: Decimal, price_known: bool,
-        outcome: Literal["ok", "malformed"], latency_s: float,
+        self,
+        call_id: str,
+        *,
+        answer: bytes,
+        usage: Usage,
+        cost_usd: Decimal,
+        price_known: bool,
+        outcome: Literal["ok", "malformed"],
+        latency_s: float,
     ) -> LedgerRow:
         """Store the answer. The first stored answer of a key wins."""
 
@@ -122,8 +133,9 @@ ClaimOutcome = Literal["new", "same", "repeat", "conflict"]
 class Claims(Protocol):
     """Recognises an event that arrives again at another offset."""
 
-    async def claim(self, *, stage: str, tenant: str, source: str, event_id: str, replay: int,
-                    digest: str, place: Place) -> ClaimOutcome:
+    async def claim(
+        self, *, stage: str, tenant: str, source: str, event_id: str, replay: int, digest: str, place: Place
+    ) -> ClaimOutcome:
         """new: first seen; same: same place as before (a crash repeats it: go on); repeat: another place, same
         content (drop it); conflict: another place, other content (dead-letter it)."""
 
@@ -163,8 +175,9 @@ class Embedder(Protocol):
 
 
 class Knowledge(Protocol):
-    async def search(self, *, tenant: str, query: str, vector: Vector, language: str | None,
-                     limit: int) -> tuple[Passage, ...]: ...
+    async def search(
+        self, *, tenant: str, query: str, vector: Vector, language: str | None, limit: int
+    ) -> tuple[Passage, ...]: ...
 
 
 class Policies(Protocol):

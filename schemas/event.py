@@ -62,5 +62,3 @@ def conversation_key(tenant: str, conversation: str) -> bytes:
 def derived_id(parent_id: str, name: str) -> str:
     """UUIDv5 of ``parent_id`` and ``name``: the same every time."""
     return str(uuid5(_NAMESPACE, f"{parent_id}\n{name}"))
-
-

@@ -1,0 +1,72 @@
+"""The topics on a broker: made, and checked against what the pipeline needs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import TopicAlreadyExistsError, for_code
+
+from schemas.topics import TOPICS
+
+# A value of 1 MiB with its headers, and a batch of them.
+_MESSAGE_BYTES_MAX = 5 * 1024 * 1024
+_APPEAR_S_MAX = 15.0
+
+
+async def create_topics(
+    client: Mapping[str, Any], *, partitions: int, replication_factor: int, names: tuple[str, ...] = TOPICS
+) -> list[str]:
+    """Make the topics that are missing; gives their names. Raises KafkaError, or TimeoutError if they don't appear."""
+    admin = AIOKafkaAdminClient(**client)
+    await admin.start()
+    try:
+        missing = sorted(set(names) - set(await admin.list_topics()))
+        if missing:
+            await _create(admin, missing, partitions=partitions, replication_factor=replication_factor)
+        async with asyncio.timeout(_APPEAR_S_MAX):
+            # The broker tells nobody when a topic has its leaders: it is asked again.
+            while set(names) - set((await _partitions(admin, names)).keys()):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+    finally:
+        await admin.close()
+    return missing
+
+
+async def partition_counts(client: Mapping[str, Any], names: tuple[str, ...] = TOPICS) -> dict[str, int]:
+    """Partitions of each of ``names`` that exists."""
+    admin = AIOKafkaAdminClient(**client)
+    await admin.start()
+    try:
+        return await _partitions(admin, names)
+    finally:
+        await admin.close()
+
+
+async def _create(admin: AIOKafkaAdminClient, names: list[str], *, partitions: int, replication_factor: int) -> None:
+    response = await admin.create_topics(
+        [
+            NewTopic(
+                name=name,
+                num_partitions=partitions,
+                replication_factor=replication_factor,
+                topic_configs={"max.message.bytes": str(_MESSAGE_BYTES_MAX)},
+            )
+            for name in names
+        ]
+    )
+    for name, code, *text in response.topic_errors:
+        error = for_code(code)
+        if code and error is not TopicAlreadyExistsError:
+            raise error(f"topic {name}: {text[0] if text else ''}")
+
+
+async def _partitions(admin: AIOKafkaAdminClient, names: tuple[str, ...]) -> dict[str, int]:
+    described = await admin.describe_topics(list(names))
+    return {
+        topic["topic"]: len(topic["partitions"])
+        for topic in described
+        if topic["error_code"] == 0 and all(p["leader"] >= 0 for p in topic["partitions"])
+    }

@@ -1,0 +1,118 @@
+"""Every metric of the app, by name, in one place; the catalogue in the docs is generated from here.
+
+Labels are bounded: stage, topic, partition, model, outcome. Never a tenant's or a ticket's id.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from http.server import ThreadingHTTPServer
+from typing import cast
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+
+from app.ports import LedgerRow
+
+REGISTRY = CollectorRegistry()
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+
+POLLED = Counter("deskstream_records_polled", "Records polled", ["stage"], registry=REGISTRY)
+HANDLED = Counter(
+    "deskstream_records_handled", "Handler runs by outcome; a dead letter by its reason", ["stage", "outcome"],
+    registry=REGISTRY,
+)  # fmt: skip
+HANDLE_SECONDS = Histogram(
+    "deskstream_handle_duration_seconds", "One handler run, calls included", ["stage"], buckets=_SECONDS,
+    registry=REGISTRY,
+)  # fmt: skip
+WAIT_SECONDS = Histogram(
+    "deskstream_wait_duration_seconds", "From a record's timestamp to its handler's start", ["stage"],
+    buckets=_SECONDS, registry=REGISTRY,
+)  # fmt: skip
+COMMITTED = Counter("deskstream_records_committed", "Input records committed", ["stage"], registry=REGISTRY)
+DEAD_LETTERED = Counter("deskstream_records_dead_lettered", "Input records dead-lettered", ["stage"], registry=REGISTRY)
+COMMIT_SECONDS = Histogram(
+    "deskstream_commit_duration_seconds", "One transaction", ["stage"], buckets=_SECONDS, registry=REGISTRY
+)
+LAG = Gauge("deskstream_lag_records", "Records in the topic not yet polled", ["stage", "partition"], registry=REGISTRY)
+SPAN = Gauge(
+    "deskstream_span_offsets", "Offsets between the lowest unfinished and the highest polled", ["stage", "partition"],
+    registry=REGISTRY,
+)  # fmt: skip
+IN_FLIGHT = Gauge("deskstream_in_flight_records", "Handlers running", ["stage"], registry=REGISTRY)
+WAITING = Gauge("deskstream_waiting_records", "Records polled and waiting for their turn", ["stage"], registry=REGISTRY)
+PARTITION_EVENTS = Counter(
+    "deskstream_partition_events", "assigned, revoked, paused, resumed, fenced, in_doubt, recovered, offsets_gone",
+    ["stage", "event"], registry=REGISTRY,
+)  # fmt: skip
+CALLS = Counter("deskstream_calls", "Paid calls", ["stage", "operation", "model", "outcome"], registry=REGISTRY)
+CALL_SECONDS = Histogram(
+    "deskstream_call_duration_seconds", "One paid call", ["stage", "operation", "model"], buckets=_SECONDS,
+    registry=REGISTRY,
+)  # fmt: skip
+TOKENS = Counter("deskstream_tokens", "Tokens, each counted once", ["stage", "model", "type"], registry=REGISTRY)
+COST = Counter("deskstream_cost_usd", "US dollars at list price", ["stage", "model"], registry=REGISTRY)
+REPEATED = Counter(
+    "deskstream_calls_repeated", "Calls made again because the answer was lost", ["stage"], registry=REGISTRY
+)
+
+
+def serve(host: str, port: int) -> int:
+    """Serve ``/metrics`` from a thread; gives the port."""
+    server, _ = start_http_server(port, addr=host, registry=REGISTRY)
+    return cast(ThreadingHTTPServer, server).server_port
+
+
+def count_call(row: LedgerRow) -> None:
+    """A call was answered, refused or lost."""
+    stage = row.key.stage
+    CALLS.labels(stage, row.operation, row.model, row.outcome).inc()
+    if row.outcome == "unconfirmed":
+        REPEATED.labels(stage).inc()
+        return
+    CALL_SECONDS.labels(stage, row.operation, row.model).observe(row.latency_s)
+    usage = row.usage
+    for kind, tokens in (
+        ("input", usage.input_tokens),
+        ("cached", usage.cached_tokens),
+        ("cache_write", usage.cache_write_tokens),
+        ("output", usage.output_tokens),
+    ):
+        if tokens:
+            TOKENS.labels(stage, row.model, kind).inc(tokens)
+    if row.cost_usd > Decimal(0):
+        COST.labels(stage, row.model).inc(float(row.cost_usd))
+
+
+class StageMetrics:
+    """The engine's observer for one stage."""
+
+    def __init__(self, stage: str) -> None:
+        self._stage = stage
+
+    def polled(self, topic: str, partition: int, records: int) -> None:
+        POLLED.labels(self._stage).inc(records)
+
+    def started(self, waited_s: float) -> None:
+        WAIT_SECONDS.labels(self._stage).observe(waited_s)
+
+    def handled(self, outcome: str, duration_s: float, attempts: int) -> None:
+        HANDLED.labels(self._stage, outcome).inc()
+        HANDLE_SECONDS.labels(self._stage).observe(duration_s)
+
+    def committed(self, topic: str, partition: int, *, records: int, dead: int, duration_s: float) -> None:
+        COMMITTED.labels(self._stage).inc(records)
+        DEAD_LETTERED.labels(self._stage).inc(dead)
+        COMMIT_SECONDS.labels(self._stage).observe(duration_s)
+
+    def lag(self, topic: str, partition: int, *, records: int, span: int) -> None:
+        LAG.labels(self._stage, str(partition)).set(records)
+        SPAN.labels(self._stage, str(partition)).set(span)
+
+    def load(self, *, in_flight: int, waiting: int) -> None:
+        IN_FLIGHT.labels(self._stage).set(in_flight)
+        WAITING.labels(self._stage).set(waiting)
+
+    def partition_event(self, event: str, topic: str, partition: int, detail: str = "") -> None:
+        PARTITION_EVENTS.labels(self._stage, event).inc()
