@@ -13,6 +13,8 @@ from typing import Any
 
 from app.runtime.record import Admission, Record
 
+_OBJECTS_BYTES = 1_000  # what a waiting record costs beside its value, roughly
+
 
 @dataclass(slots=True, eq=False)
 class Lane:
@@ -32,6 +34,10 @@ class Waiting:
     partition: Any
     admission: Admission
     lane: Lane | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.record.value or b"") + _OBJECTS_BYTES
 
     @property
     def tenant(self) -> str:
@@ -87,7 +93,7 @@ class Lanes:
         lane.waiting.append(item)
         lane.urgent_waiting += item.admission.urgent
         self.waiting += 1
-        self.waiting_bytes += len(item.record.value or b"")
+        self.waiting_bytes += item.size_bytes
         # An urgent record pulls what stands before it in its lane along.
         if not lane.busy and (lane.queued is None or (item.admission.urgent and lane.queued is False)):
             self._queue(lane)
@@ -130,7 +136,7 @@ class Lanes:
         for place in [place for place in self._lanes if place[0] is partition]:
             lane = self._lanes.pop(place)
             dropped += len(lane.waiting)
-            self.waiting_bytes -= sum(len(item.record.value or b"") for item in lane.waiting)
+            self.waiting_bytes -= sum(item.size_bytes for item in lane.waiting)
             lane.waiting.clear()
             lane.queued = None
         self.waiting -= dropped
@@ -171,7 +177,7 @@ class Lanes:
         lane.busy, lane.queued = True, None
         lane.urgent_waiting -= item.admission.urgent
         self.waiting -= 1
-        self.waiting_bytes -= len(item.record.value or b"")
+        self.waiting_bytes -= item.size_bytes
         self.in_flight += 1
         self._in_flight["tenant", item.tenant] += 1
         self._in_flight["partition", lane.partition] += 1

@@ -11,7 +11,8 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -19,7 +20,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerFenced, RecordTooLargeError
 from aiokafka.structs import OffsetAndMetadata
 
-from app.runtime.completion import CompletionMap
+from app.runtime.completion import METADATA_CHARS_MAX, CompletionMap
 from app.runtime.dead_letter import dead_letter
 from app.runtime.observer import Observer
 from app.runtime.record import Output, Record, Result, Stage
@@ -31,6 +32,15 @@ _STOP_S_MAX = 2.0
 _RECOVER_BACKOFF_S = 0.5
 
 _TOO_LARGE = (MessageSizeTooLargeError, RecordTooLargeError)
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What one transaction holds: results, and the offset and map once they are in."""
+
+    batch: Sequence[Result]
+    offset: int
+    metadata: str
 
 
 class Partition:
@@ -48,6 +58,7 @@ class Partition:
     ) -> None:
         self.number = number
         self.paused = False
+        self.crowded = False  # the map has no room for all that is finished: take no more until the head moves
         self._stage = stage
         self._limits = stage.limits
         self._client = client
@@ -110,7 +121,8 @@ class Partition:
             began = time.monotonic()
             await self._commit_finished()
             await asyncio.sleep(max(0.0, self._limits.commit_interval_s_min - (time.monotonic() - began)))
-            if self._results:
+            # A crowded map waits for the head's result, which sets the event.
+            if self._results and not self.crowded:
                 self._changed.set()
 
     async def drained(self) -> None:
@@ -129,19 +141,35 @@ class Partition:
 
     async def _commit_finished(self) -> None:
         while self._results and not self.closed:
-            batch = [self._results[i] for i in range(min(len(self._results), self._limits.commit_records_max))]
-            if not await self._commit_or_recover(batch):
+            commit = self._next_commit()
+            if commit is None or not await self._commit_or_recover(commit):
                 return
             if len(self._results) < self._limits.commit_records_max:
                 break
         if not self._results:
             self._idle.set()
 
-    async def _commit_or_recover(self, batch: Sequence[Result]) -> bool:
+    def _next_commit(self) -> Commit | None:
+        """As many results as one transaction may hold and as the map has room for; None: wait for the head.
+
+        Lowest offsets first where room is short: that keeps the order within each lane, and they free the most.
+        """
+        assert self._map is not None
+        batch = list(islice(self._results, self._limits.commit_records_max))
+        self.crowded = False
+        while batch:
+            offset, metadata = self._map.encoded_with(result.record.offset for result in batch)
+            if len(metadata) <= METADATA_CHARS_MAX:
+                return Commit(batch, offset, metadata)
+            self.crowded = True
+            batch = sorted(batch, key=lambda result: result.record.offset)[: len(batch) // 2]
+        return None
+
+    async def _commit_or_recover(self, commit: Commit) -> bool:
         began = time.monotonic()
         try:
             async with asyncio.timeout(self._limits.transaction_timeout_s + _COMMIT_S_MAX_OVER_TRANSACTION):
-                await self._commit(batch)
+                await self._commit(commit)
         except _TOO_LARGE as error:
             await self._recover("aborted", error)
             self._bury_largest(error)
@@ -151,20 +179,20 @@ class Partition:
             # Fenced or in doubt, the way on is one: ask who owns, take over, read back what landed.
             await self._recover("fenced" if isinstance(error, ProducerFenced) else "in_doubt", error)
             return not self.closed
-        self._settle(batch, time.monotonic() - began)
+        self._settle(commit.batch, time.monotonic() - began)
         return True
 
-    async def _commit(self, batch: Sequence[Result]) -> None:
+    async def _commit(self, commit: Commit) -> None:
         """One transaction: outputs, offset and map. Raises KafkaError; then what landed is unknown."""
-        producer, completion = self._producer, self._map
-        assert producer is not None and completion is not None
-        offset, metadata = completion.encoded_with(result.record.offset for result in batch)
-        if not self._stage.safeguards.completion_map:
-            metadata = ""
+        producer = self._producer
+        assert producer is not None
+        metadata = commit.metadata if self._stage.safeguards.completion_map else ""
         await producer.begin_transaction()
-        sent = await self._send(producer, [output for result in batch for output in result.outputs])
+        sent = await self._send(producer, [output for result in commit.batch for output in result.outputs])
         source = TopicPartition(self._stage.topic, self.number)
-        await producer.send_offsets_to_transaction({source: OffsetAndMetadata(offset, metadata)}, self._stage.group)
+        await producer.send_offsets_to_transaction(
+            {source: OffsetAndMetadata(commit.offset, metadata)}, self._stage.group
+        )
         # aiokafka commits a transaction after a failed send unless each future is awaited.
         for future in sent:
             await future
@@ -193,8 +221,11 @@ class Partition:
         if self.closed or self._map is None:
             return
         self._map.finish(result.record.offset for result in batch)
-        for _ in batch:
-            self._results.popleft()
+        if not self.crowded:
+            for _ in batch:
+                self._results.popleft()
+        else:
+            self._results = deque(r for r in self._results if not self._map.is_finished(r.record.offset))
         self._observer.committed(
             self._stage.topic,
             self.number,

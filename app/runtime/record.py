@@ -92,9 +92,10 @@ class Limits:
     in_flight_max: int = 1_000  # handlers of this worker
     partition_in_flight_max: int = 20_000
     tenant_in_flight_max: int = 20_000
-    # 16,000 bits are 2,668 characters in base64; the broker keeps at most 4,096 of metadata.
-    span_max: int = 16_000  # offsets between the lowest unfinished and the highest taken
-    buffer_bytes_max: int = 64 * 1024 * 1024  # waiting records of this worker
+    # Offsets between the lowest unfinished and the highest taken. What the map can say within the broker's 4,096
+    # characters of metadata is checked at each commit; this bounds the map's own size (25 KB).
+    span_max: int = 200_000
+    buffer_bytes_max: int = 32 * 1024 * 1024  # waiting records of this worker, their objects included
     commit_records_max: int = 2_000  # input records in one transaction
     commit_interval_s_min: float = 0.020
     time_in_flight_s_max: float = 120.0  # of one record, attempts and backoff included

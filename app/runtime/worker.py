@@ -111,14 +111,16 @@ class Worker:
     def _hold_back(self) -> None:
         """Pause a partition at its span cap, or all when what waits is too much to hold; polling goes on."""
         limits = self._limits
-        crowded = self._lanes.waiting_bytes
+        held = self._lanes.waiting_bytes
+        span_max = limits.span_max - _POLL_RECORDS_MAX
         for number, partition in self._partitions.items():
             if not partition.ready:
                 continue
-            full = partition.span >= limits.span_max - _POLL_RECORDS_MAX or crowded >= limits.buffer_bytes_max
+            full = partition.crowded or partition.span >= span_max or held >= limits.buffer_bytes_max
             roomy = (
-                partition.span < (limits.span_max - _POLL_RECORDS_MAX) * _RESUME_SHARE
-                and crowded < limits.buffer_bytes_max * _RESUME_SHARE
+                not partition.crowded
+                and partition.span < span_max * _RESUME_SHARE
+                and held < limits.buffer_bytes_max * _RESUME_SHARE
             )
             if full and not partition.paused:
                 self._pause(number, partition)

@@ -133,7 +133,9 @@ def test_everything_runs_once_under_any_limits() -> None:
     """Random arrivals, limits and finishing orders: each record runs once, in order in its lane, within limits."""
     for seed in range(60):
         rng = random.Random(seed)
-        limits = {name: rng.randint(1, 6) for name in ("in_flight_max", "partition_in_flight_max", "tenant_in_flight_max")}
+        limits = {
+            name: rng.randint(1, 6) for name in ("in_flight_max", "partition_in_flight_max", "tenant_in_flight_max")
+        }
         scheduler = Lanes(**limits)
         ran: list[Waiting] = []
         flying: list[Waiting] = []
