@@ -1,0 +1,79 @@
+"""Servers for tests. One Kafka and one PostgreSQL for the whole run; a fresh database for each module.
+
+Topics are the tests' own: ``prefix`` keeps their names apart.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from app.embedded.kafka import EmbeddedKafka
+from app.embedded.postgres import EmbeddedPostgres
+from tests import servers
+
+
+@pytest.fixture(scope="session")
+async def server_folder() -> AsyncIterator[Path]:
+    await servers.sweep()
+    with servers.server_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+async def kafka_bootstrap(server_folder: Path) -> AsyncIterator[str]:
+    """host:port of a broker."""
+    if servers.docker_answers():
+        async with servers.kafka_container() as bootstrap:
+            yield bootstrap
+    else:
+        async with servers.embedded_kafka(server_folder) as kafka:
+            yield kafka.address
+
+
+@pytest.fixture(scope="session")
+async def postgres_url(server_folder: Path) -> AsyncIterator[str]:
+    """A PostgreSQL with pgvector, as its superuser. Tests want ``database_url``."""
+    if servers.docker_answers():
+        async with servers.postgres_container() as url:
+            yield url
+    else:
+        async with servers.embedded_postgres(server_folder) as postgres:
+            yield postgres.address
+
+
+@pytest.fixture(scope="module")
+async def database_url(postgres_url: str) -> AsyncIterator[str]:
+    """An empty database for this module."""
+    async with servers.fresh_database(postgres_url) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+async def own_kafka(server_folder: Path) -> AsyncIterator[EmbeddedKafka]:
+    """A broker that this module may restart and kill. It may be down when a test gets it: ``await kafka.start()``."""
+    async with servers.embedded_kafka(server_folder) as kafka:
+        yield kafka
+
+
+@pytest.fixture(scope="module")
+async def own_postgres(server_folder: Path) -> AsyncIterator[EmbeddedPostgres]:
+    """A PostgreSQL that this module may restart and kill. It may be down when a test gets it."""
+    async with servers.embedded_postgres(server_folder) as postgres:
+        yield postgres
+
+
+@pytest.fixture
+def prefix(request: pytest.FixtureRequest) -> str:
+    """A name that no other test has, fit to begin a topic's or a group's name."""
+    return re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())[:60].strip("-") + "-" + uuid4().hex[:8]
+
+
+@pytest.fixture(scope="session")
+def apt_tools() -> None:
+    """chromium, promtool and kcat are there, or the test is skipped (in CI: fails)."""
+    servers.ensure_apt_tools()
