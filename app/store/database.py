@@ -56,6 +56,8 @@ def _errors(place: str) -> Iterator[None]:
     except _AWAY as error:
         reason = str(error) or type(error).__name__
         raise ProviderAway(f"PostgreSQL at {place} is away: {reason}; start it or set {SETTING}") from error
+    except asyncpg.DataError as error:
+        raise PermanentError("unstorable", f"PostgreSQL cannot store this value: {error}") from error
     except asyncpg.InterfaceError as error:
         if "clos" not in str(error):  # a connection or pool closed under us; the rest are bugs of ours
             raise

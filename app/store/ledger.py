@@ -1,0 +1,67 @@
+"""What calls have cost, from the journal's ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from app.store.database import Pool
+from app.store.queries import query
+from schemas.usage import Usage
+
+
+@dataclass(frozen=True)
+class Spend:
+    """Calls of one tenant, stage and model; ``unconfirmed`` ones apart, whose cost is an upper bound."""
+
+    tenant: str
+    stage: str
+    model: str
+    unconfirmed: bool
+    calls: int
+    usage: Usage
+    cost_usd: Decimal
+    price_known: bool
+
+
+@dataclass(frozen=True)
+class Total:
+    calls: int
+    usage: Usage
+    cost_usd: Decimal
+    unconfirmed: int
+    unconfirmed_usd_max: Decimal
+
+
+async def spend(
+    pool: Pool, *, tenant: str | None = None, model: str | None = None, since: datetime | None = None,
+    root_ids: Sequence[str] | None = None,
+) -> list[Spend]:  # fmt: skip
+    """Calls that were or may have been charged. The app's role needs a tenant; the runtime's sees all."""
+    async with pool.transaction(tenant) as connection:
+        rows = await connection.fetch(query("spend"), tenant, model, since, root_ids)
+    return [
+        Spend(
+            tenant=row["tenant"], stage=row["stage"], model=row["model"], unconfirmed=row["unconfirmed"],
+            calls=row["calls"], usage=Usage.model_validate(dict(row)), cost_usd=row["cost_usd"],
+            price_known=row["price_known"],
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def total(parts: Iterable[Spend]) -> Total:
+    """The sum: confirmed calls, and the unconfirmed ones with their bound beside them."""
+    parts = list(parts)
+    sure = [part for part in parts if not part.unconfirmed]
+    unsure = [part for part in parts if part.unconfirmed]
+    tokens = {name: sum(getattr(part.usage, name) for part in sure) for name in Usage.model_fields}
+    return Total(
+        calls=sum(part.calls for part in sure),
+        usage=Usage(**tokens),
+        cost_usd=sum((part.cost_usd for part in sure), Decimal(0)),
+        unconfirmed=sum(part.calls for part in unsure),
+        unconfirmed_usd_max=sum((part.cost_usd for part in unsure), Decimal(0)),
+    )

@@ -1,0 +1,25 @@
+-- Frees the key of each call; refused calls cost nothing, the others up to their bound.
+with given as materialized (
+    select * from unnest($1::uuid[], $2::text[], $3::boolean[]) as t (call_id, error, refused)
+),
+locked as materialized (
+    select c.call_key from call c
+    where c.call_key in (select a.call_key from call_attempt a join given using (call_id))
+    order by c.call_key -- as begin does
+    for update
+),
+recorded as (
+    update call_attempt a
+    set outcome = case when g.refused then 'refused' else 'unconfirmed' end,
+        cost_usd = case when g.refused then 0 else a.cost_usd_max end, finished_at = now(), error = g.error
+    from given g, locked l
+    where a.call_id = g.call_id and a.call_key = l.call_key and a.outcome in ('in_flight', 'unconfirmed')
+    returning a.call_id, a.call_key
+),
+freed as (
+    update call c
+    set state = 'free'
+    from recorded r
+    where c.call_key = r.call_key and c.call_id = r.call_id and c.state = 'in_flight'
+)
+select call_id from recorded

@@ -1,0 +1,1 @@
+delete from worker where worker_id = $1
