@@ -6,8 +6,9 @@ A server that is not named is the embedded one; its address stands in ``<state_d
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, StringConstraints
 from pydantic_settings import (
@@ -75,3 +76,21 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         file = Path(os.environ.get(CONFIG_FILE_VARIABLE, "deskstream.toml"))
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=file)
+
+
+# Setting to the form that is accepted, in words; for the others pydantic's own words do.
+_FORMS = {
+    "kafka_bootstrap": "host:port[,host:port...]",
+    "database_url": "postgresql://user:password@host:port/database",
+    "llm_base_url": "http(s)://host[:port]/v1",
+    "embeddings_base_url": "http(s)://host[:port]/v1",
+}
+
+
+def describe_problem(problem: Mapping[str, Any]) -> str:
+    """One line for one of pydantic's errors: the setting, what is wrong, and the accepted form."""
+    name = str(problem["loc"][0]) if problem["loc"] else "settings"
+    form = _FORMS.get(name)
+    expected = f"expected {form}" if form else problem["msg"][:1].lower() + problem["msg"][1:]
+    # A value may be a secret or hold a password: it is not repeated.
+    return f"{name.upper()}: {expected}"

@@ -10,6 +10,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
 
+# Here, early: its pytest plugin imports it at the end of the run, and compiling that much there trips a bug of
+# CPython 3.11 ("AST constructor recursion depth mismatch") after tests with deep stacks.
+import hypothesis  # noqa: F401
 import pytest
 
 from app.embedded.kafka import EmbeddedKafka

@@ -1,0 +1,172 @@
+"""``deskstream run``: from nothing to the summary on this machine.
+
+Servers, schema, topics, knowledge base, one process for each stage, tickets, progress, summary. What it started it
+stops at the end, whatever the end is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from agents.pipeline import PIPELINE
+from app.config import Settings
+from app.embedded import process, servers
+from app.embedded.command import deskstream
+from app.embedded.process import Process, Running
+from app.ingest import Ingested, ingest
+from app.kafka.connection import client_options
+from app.kafka.topics import create_topics
+from app.knowledge.importing import Imported
+from app.progress import KnowledgeBar, LiveProgress
+from app.store.database import migrate
+from app.summary import Summary, stage_times
+from app.tracker import Progress, Tracker
+from app.wiring import create_tenant, import_knowledge, ledger_totals, settings_as_environment
+
+# Nothing ended for this long: the run gives up and says what is missing.
+STALLED_S_MAX = 180.0
+BAD_LINES_SHOWN_MAX = 10
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    tickets: Path
+    knowledge: Path
+    tenant: str
+    limit: int | None
+    run_id: str
+
+
+class StageEnded(Exception):
+    """A stage process ended before its time."""
+
+
+async def run(settings: Settings, options: RunOptions, console: Console) -> Summary:
+    """Everything, in order. Raises ServerError, StageEnded, OSError, KafkaError, PermanentError, TransientError."""
+    began = time.monotonic()
+    async with _servers(settings, console) as resolved:
+        await migrate(resolved.database_url or "")
+        client = client_options(resolved)
+        await create_topics(
+            client, partitions=resolved.partitions, replication_factor=resolved.replication_factor
+        )
+        await create_tenant(resolved, options.tenant)
+        await _knowledge(resolved, options, console)
+        async with _stages(resolved) as stages:
+            return await _tickets(resolved, options, stages, console, began=began)
+
+
+@asynccontextmanager
+async def _servers(settings: Settings, console: Console) -> AsyncIterator[Settings]:
+    started = await servers.up(settings, say=lambda text: console.print(text, style="dim"))
+    if started.started:
+        console.print(f"Started {', '.join(started.started)}.")
+    try:
+        yield servers.resolve(settings)
+    finally:
+        if started.started:
+            await servers.down(settings, only=started.started)
+
+
+async def _knowledge(settings: Settings, options: RunOptions, console: Console) -> Imported:
+    with KnowledgeBar(console) as bar:
+        imported = await import_knowledge(settings, options.knowledge, options.tenant, on_progress=bar.update)
+    console.print(f"Knowledge base: {imported.documents} articles, {imported.embedded} of them new or changed.")
+    return imported
+
+
+@asynccontextmanager
+async def _stages(settings: Settings) -> AsyncIterator[list[Running]]:
+    """Each stage as its own process; stopped on the way out, all at once."""
+    environment = settings_as_environment(settings)
+    running: list[Running] = []
+    try:
+        for agent in PIPELINE:
+            running.append(
+                process.launch(
+                    Process(
+                        name=f"stage {agent.name}",
+                        argv=(*deskstream(), "stage", agent.name),
+                        log=settings.state_dir / "logs" / f"{agent.name}.log",
+                        env=environment,
+                    )
+                )
+            )
+        yield running
+    finally:
+        await asyncio.gather(*(process.stop(one, stop_signal=signal.SIGTERM) for one in running))
+
+
+async def _tickets(
+    settings: Settings, options: RunOptions, stages: list[Running], console: Console, *, began: float
+) -> Summary:
+    client = client_options(settings)
+    source = f"/run/{options.run_id}"
+    tracker = Tracker(client=client, source=source)
+    await tracker.start()
+    try:
+        with LiveProgress(console, settings.state_dir / "logs") as live:
+            accepted = await _ingest(settings, options, source, console)
+            watch = _Watch(stages, tickets=len(accepted.event_ids))
+            await tracker.run(watch.done, lambda progress: live.update(progress, tickets=len(accepted.event_ids)))
+    finally:
+        await tracker.stop()
+    calls, cost_usd = await ledger_totals(settings, options.tenant, accepted.event_ids)
+    return Summary(
+        run_id=options.run_id,
+        tickets=len(accepted.event_ids),
+        progress=tracker.progress,
+        seconds=time.monotonic() - began,
+        ledger_calls=calls,
+        ledger_cost_usd=cost_usd,
+        stage_times=stage_times(tracker.progress, PIPELINE),
+    )
+
+
+async def _ingest(settings: Settings, options: RunOptions, source: str, console: Console) -> Ingested:
+    bad = 0
+
+    def on_bad_line(number: int, text: str) -> None:
+        nonlocal bad
+        bad += 1
+        if bad <= BAD_LINES_SHOWN_MAX:
+            console.print(f"{options.tickets}, line {number}: {text}", style="yellow", markup=False)
+
+    accepted = await ingest(
+        options.tickets,
+        client=client_options(settings),
+        tenant=options.tenant,
+        source=source,
+        limit=options.limit,
+        on_bad_line=on_bad_line,
+    )
+    if bad > BAD_LINES_SHOWN_MAX:
+        console.print(f"... and {bad - BAD_LINES_SHOWN_MAX} more bad lines", style="yellow")
+    return accepted
+
+
+class _Watch:
+    """When to stop watching: all ended, or nothing ends any more. Raises StageEnded."""
+
+    def __init__(self, stages: list[Running], *, tickets: int) -> None:
+        self._stages = stages
+        self._tickets = tickets
+        self._ended = -1
+        self._since = time.monotonic()
+
+    def done(self, progress: Progress) -> bool:
+        for stage in self._stages:
+            if not process.is_alive(stage):
+                raise StageEnded(f"{stage.name} ended; see {stage.log}")
+        ended = len(progress.ended)
+        if ended != self._ended:
+            self._ended, self._since = ended, time.monotonic()
+        return ended >= self._tickets or time.monotonic() - self._since > STALLED_S_MAX
