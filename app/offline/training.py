@@ -1,0 +1,228 @@
+"""Training the classifier: logistic regressions over embeddings, with out-of-fold calibration.
+
+Every number that describes its quality, and every threshold, comes from predictions on rows that the predicting
+model had not seen. Near-duplicates (translations, rewordings) stay together in one fold, so that they don't flatter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from app.offline.heads import Classifier, Distance, Head, Matrix, logits_of, softmax
+from schemas.tickets import Category, Priority, Sentiment, Stake
+
+ROWS_MAX = 50_000
+FOLDS = 5
+SEED = 0
+# Weak weights for 384 standardised features: the best of 0.003 to 0.3 by out-of-fold log-loss on the shipped rows.
+REGULARISATION_C = 0.01
+ITERATIONS_MAX = 2_000
+NEAR_DUPLICATE = 0.95
+# Missing a stake costs more than a needless look by a person.
+RECALL_WANTED = 0.97
+THRESHOLD_MAX = 0.5
+THRESHOLD_MIN = 0.02
+_ABSENT = -20.0  # logit of a class that no row has
+
+HUMAN = "wants_human"
+MULTICLASS: Mapping[str, type[StrEnum]] = {"category": Category, "priority": Priority, "sentiment": Sentiment}
+
+
+@dataclass(frozen=True)
+class Row:
+    text: str
+    labels: Mapping[str, str]  # category, priority, sentiment, language
+    flags: frozenset[str]  # stakes and wants_human
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Raises ValueError that names the line of a row that is not as it should be."""
+    rows: list[Row] = []
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        if not line.strip():
+            continue
+        if len(rows) == ROWS_MAX:
+            raise ValueError(f"{path.name} has more than {ROWS_MAX} rows")
+        try:
+            rows.append(_row(orjson.loads(line)))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path.name}, line {number}: {error!r}") from error
+    if len(rows) < 2 * FOLDS:
+        raise ValueError(f"{path.name} has {len(rows)} rows; at least {2 * FOLDS} are needed")
+    return rows
+
+
+def _row(value: Any) -> Row:
+    labels = {name: kind(value[name]).value for name, kind in MULTICLASS.items()}
+    flags = {Stake(stake).value for stake in value["stakes"]}
+    if value["wants_human"]:
+        flags.add(HUMAN)
+    return Row(value["text"], {**labels, "language": str(value["language"])}, frozenset(flags))
+
+
+def train(rows: Sequence[Row], vectors: Matrix, progress: Callable[[str], None]) -> Classifier:
+    mean, scale = vectors.mean(axis=0), vectors.std(axis=0) + 1e-6
+    features = ((vectors - mean) / scale).astype(np.float32)
+    groups = near_duplicate_groups(vectors)
+    folds = _folds(groups)
+    heads: dict[str, Head] = {}
+    report: dict[str, Any] = {"rows": len(rows), "groups": len(set(groups.tolist()))}
+    for name, classes in _heads_of(rows).items():
+        progress(name)
+        labels = _label_indices(rows, name, classes)
+        out_of_fold = _out_of_fold(features, labels, len(classes), folds)
+        temperature = best_temperature(out_of_fold, labels)
+        probabilities = softmax(out_of_fold / temperature)
+        threshold = None
+        if classes == ("no", "yes"):
+            threshold, report[name] = _flag_quality(probabilities[:, 1], labels)
+        else:
+            report[name] = _label_quality(probabilities, labels, classes)
+        heads[name] = Head(classes, *_fit(features, labels, len(classes)), temperature, threshold)
+    report["any_stake"] = _any_stake_quality(rows, features, heads, folds)
+    return Classifier(mean, scale, heads, _distance(vectors, groups), vectors, report)
+
+
+def _heads_of(rows: Sequence[Row]) -> dict[str, tuple[str, ...]]:
+    heads = {name: tuple(member.value for member in kind) for name, kind in MULTICLASS.items()}
+    heads["language"] = tuple(sorted({row.labels["language"] for row in rows}))
+    heads.update(dict.fromkeys((*(stake.value for stake in Stake), HUMAN), ("no", "yes")))
+    # A stake and a category share some names.
+    return {
+        name if name in MULTICLASS or name in {"language", HUMAN} else f"stake:{name}": c for name, c in heads.items()
+    }
+
+
+def _label_indices(rows: Sequence[Row], name: str, classes: tuple[str, ...]) -> npt.NDArray[np.int64]:
+    if classes == ("no", "yes"):
+        flag = name.removeprefix("stake:")
+        return np.array([int(flag in row.flags) for row in rows])
+    return np.array([classes.index(row.labels[name]) for row in rows])
+
+
+def near_duplicate_groups(vectors: Matrix) -> npt.NDArray[np.int64]:
+    """The same number for rows that are linked by similarities of at least NEAR_DUPLICATE."""
+    from scipy.sparse import csr_matrix  # noqa: PLC0415 - only training needs it
+    from scipy.sparse.csgraph import connected_components  # noqa: PLC0415
+
+    _, groups = connected_components(csr_matrix(vectors @ vectors.T >= NEAR_DUPLICATE), directed=False)
+    return np.asarray(groups, dtype=np.int64)
+
+
+def _folds(groups: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The fold of each row: whole groups, spread at random with a fixed seed."""
+    fold_of_group = np.arange(groups.max() + 1) % FOLDS
+    np.random.default_rng(SEED).shuffle(fold_of_group)
+    return np.asarray(fold_of_group[groups], dtype=np.int64)
+
+
+def _fit(features: Matrix, labels: npt.NDArray[np.int64], classes: int) -> tuple[Matrix, Matrix]:
+    """Weights (features x classes) and biases, also where some class, or all but one, has no row."""
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - a second, and only training needs it
+
+    weights = np.zeros((features.shape[1], classes), np.float32)
+    biases = np.full(classes, _ABSENT, np.float32)
+    present = np.unique(labels)
+    if len(present) == 1:
+        biases[present[0]] = 0.0
+        return weights, biases
+    model = LogisticRegression(C=REGULARISATION_C, max_iter=ITERATIONS_MAX).fit(features, labels)
+    if len(present) == 2:
+        weights[:, present[1]], biases[present[0]], biases[present[1]] = model.coef_[0], 0.0, model.intercept_[0]
+    else:
+        weights[:, present], biases[present] = model.coef_.T, model.intercept_
+    return weights, biases
+
+
+def _out_of_fold(features: Matrix, labels: npt.NDArray[np.int64], classes: int, folds: npt.NDArray[np.int64]) -> Matrix:
+    logits = np.zeros((len(labels), classes), np.float32)
+    for fold in range(FOLDS):
+        held_out = folds == fold
+        if held_out.any():
+            logits[held_out] = logits_of(features[held_out], *_fit(features[~held_out], labels[~held_out], classes))
+    return logits
+
+
+def best_temperature(logits: Matrix, labels: npt.NDArray[np.int64]) -> float:
+    """The divisor of the logits with the least log-loss: above 1 where the model is too sure of itself."""
+    candidates = np.round(np.geomspace(0.25, 8, 61), 4)
+    rows = np.arange(len(labels))
+    losses = [-np.log(softmax(logits / t)[rows, labels] + 1e-12).mean() for t in candidates]
+    return float(candidates[int(np.argmin(losses))])
+
+
+def _label_quality(probabilities: Matrix, labels: npt.NDArray[np.int64], classes: tuple[str, ...]) -> dict[str, Any]:
+    predicted = probabilities.argmax(axis=1)
+    right = predicted == labels
+    recall = {name: round(float(right[labels == n].mean()), 3) for n, name in enumerate(classes) if (labels == n).any()}
+    return {
+        "accuracy": round(float(right.mean()), 4),
+        "calibration_error": round(calibration_error(probabilities.max(axis=1), right), 4),
+        "recall": recall,
+    }
+
+
+def calibration_error(confidence: Matrix, right: npt.NDArray[np.bool_]) -> float:
+    """Expected calibration error over ten bins of equal width."""
+    bins = np.minimum((confidence * 10).astype(int), 9)
+    gaps = [
+        abs(float(confidence[bins == b].mean()) - float(right[bins == b].mean())) * float((bins == b).mean())
+        for b in range(10)
+        if (bins == b).any()
+    ]
+    return sum(gaps)
+
+
+def _flag_quality(probability: Matrix, labels: npt.NDArray[np.int64]) -> tuple[float, dict[str, Any]]:
+    threshold = cautious_threshold(probability, labels)
+    raised, real = probability >= threshold, labels == 1
+    return threshold, {
+        "rows": int(real.sum()),
+        "threshold": threshold,
+        "recall": round(float(raised[real].mean()), 4) if real.any() else None,
+        "precision": round(float(real[raised].mean()), 4) if raised.any() else None,
+        "false_alarms": round(float(raised[~real].mean()), 4) if (~real).any() else None,
+    }
+
+
+def cautious_threshold(probability: Matrix, labels: npt.NDArray[np.int64]) -> float:
+    """The largest threshold, within bounds, that still finds RECALL_WANTED of the rows that have the flag."""
+    real = np.sort(probability[labels == 1])
+    if not len(real):
+        return THRESHOLD_MAX
+    missed_max = int((1 - RECALL_WANTED) * len(real))
+    return round(min(THRESHOLD_MAX, max(THRESHOLD_MIN, float(real[missed_max]) - 1e-4)), 4)
+
+
+def _any_stake_quality(
+    rows: Sequence[Row], features: Matrix, heads: Mapping[str, Head], folds: npt.NDArray[np.int64]
+) -> dict[str, Any]:
+    """What matters for sending: is a ticket with any stake recognised as having one, whichever it is?"""
+    raised = np.zeros(len(rows), bool)
+    for name, head in heads.items():
+        if name.startswith("stake:"):
+            logits = _out_of_fold(features, _label_indices(rows, name, head.classes), 2, folds)
+            raised |= softmax(logits / head.temperature)[:, 1] >= (head.threshold or THRESHOLD_MAX)
+    real = np.array([bool(row.flags - {HUMAN}) for row in rows])
+    return {
+        "rows": int(real.sum()),
+        "recall": round(float(raised[real].mean()), 4) if real.any() else None,
+        "false_alarms": round(float(raised[~real].mean()), 4) if (~real).any() else None,
+    }
+
+
+def _distance(vectors: Matrix, groups: npt.NDArray[np.int64]) -> Distance:
+    """How near a row usually is to the nearest row of another group."""
+    similarities = vectors @ vectors.T
+    similarities[groups[:, None] == groups[None, :]] = -1.0
+    nearest = similarities.max(axis=1)
+    low, usual = np.quantile(nearest, [0.01, 0.25])
+    return Distance(far=round(float(low - (usual - low)), 4), near=round(float(usual), 4))
