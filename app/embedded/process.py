@@ -81,12 +81,17 @@ def launch(process: Process) -> Running:
 async def start(process: Process) -> Running:
     """Start it and wait until it is ready. If it does not get ready, it is stopped."""
     running = launch(process)
+    await ready_or_killed(process, running)
+    return running
+
+
+async def ready_or_killed(process: Process, running: Running) -> None:
     try:
         await wait_ready(process, running)
     except BaseException:  # a cancelled start leaves nothing behind either
         kill(running)
+        await asyncio.shield(wait_gone(running, timeout_s=5))
         raise
-    return running
 
 
 async def wait_ready(process: Process, running: Running) -> None:
@@ -100,7 +105,7 @@ async def wait_ready(process: Process, running: Running) -> None:
             return
         if time.monotonic() > deadline:
             raise ServerError(
-                f"{process.name} was not ready within {process.ready_timeout_s:.0f} s;"
+                f"{process.name} was not ready within {process.ready_timeout_s:g} s;"
                 f" its log {running.log} ends with:\n{_tail(running)}"
             )
         await asyncio.sleep(POLL_S)

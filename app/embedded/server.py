@@ -85,16 +85,17 @@ class EmbeddedServer(ABC):
         todo = await self.prepare()
         running = self.running
         if running is not None:
-            await process.wait_ready(todo, running)
-            return False
+            try:
+                await process.wait_ready(todo, running)
+            except ServerError:
+                if process.is_alive(running):
+                    raise
+                todo = await self.prepare()  # it was just ending
+            else:
+                return False
         running = process.launch(todo)
         _write(self._record_file, asdict(running))
-        try:
-            await process.wait_ready(todo, running)
-        except BaseException:  # a cancelled start leaves nothing behind either
-            process.kill(running)
-            await asyncio.shield(process.wait_gone(running, timeout_s=5))
-            raise
+        await process.ready_or_killed(todo, running)
         return True
 
     async def stop(self) -> bool:
