@@ -107,6 +107,8 @@ async def connect(
         # A plan made while a table was empty would stay a sequential scan until the next ANALYZE.
         "plan_cache_mode": "force_custom_plan",
     }
+    if role == "deskstream_runtime":
+        settings["enable_seqscan"] = "off"  # it looks up keys, in tables that grow faster than their statistics
     try:
         with _errors(place):
             pool = await asyncpg.create_pool(

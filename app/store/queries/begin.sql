@@ -33,8 +33,13 @@ lost_now as (
     update call_attempt a
     set outcome = 'unconfirmed', cost_usd = a.cost_usd_max, finished_at = now(), error = 'taken over: answer lost'
     from reserved r
-    where a.call_key = r.call_key and a.call_id <> r.call_id and a.outcome = 'in_flight'
-    returning a.*
+    cross join lateral (
+        select b.call_id from call_attempt b
+        where b.call_key = r.call_key and b.call_id <> r.call_id and b.outcome = 'in_flight'
+        offset 0 -- keeps this a look-up for each call; joined freely, it is planned as a walk over the whole index
+    ) old
+    where a.call_id = old.call_id and a.outcome = 'in_flight'
+    returning a as attempt
 ),
 begun as (
     insert into call_attempt
@@ -54,9 +59,14 @@ select case c.state when 'done' then 'stored' else 'busy' end, c.call_key, c.ans
 from asked q join call c using (call_key) left join call_attempt a on a.call_id = c.call_id
 where not exists (select from reserved r where r.call_key = c.call_key)
 union all
-select 'lost', a.call_key, null, null, row(a.*)::call_attempt, true
-from lost_now a
+select 'lost', (attempt).call_key, null, null, attempt, true
+from lost_now
 union all
-select 'lost', a.call_key, null, null, a, false
-from asked q join call_attempt a using (call_key) join call c using (call_key)
-where a.outcome in ('ok', 'malformed', 'unconfirmed') and not (c.state = 'done' and a.call_id = c.call_id)
+select 'lost', q.call_key, null, null, old.attempt, false
+from asked q
+cross join lateral (
+    select a as attempt from call_attempt a join call c using (call_key)
+    where a.call_key = q.call_key and a.outcome in ('ok', 'malformed', 'unconfirmed')
+      and not (c.state = 'done' and a.call_id = c.call_id)
+    offset 0 -- as above
+) old

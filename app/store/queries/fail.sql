@@ -3,17 +3,17 @@ with given as materialized (
     select * from unnest($1::uuid[], $2::text[], $3::boolean[]) as t (call_id, error, refused)
 ),
 locked as materialized (
-    select c.call_key from call c
-    where c.call_key in (select a.call_key from call_attempt a join given using (call_id))
+    select c.call_key, g.*
+    from given g join call_attempt a using (call_id) join call c on c.call_key = a.call_key
     order by c.call_key -- as begin does
-    for update
+    for update of c
 ),
 recorded as (
     update call_attempt a
-    set outcome = case when g.refused then 'refused' else 'unconfirmed' end,
-        cost_usd = case when g.refused then 0 else a.cost_usd_max end, finished_at = now(), error = g.error
-    from given g, locked l
-    where a.call_id = g.call_id and a.call_key = l.call_key and a.outcome in ('in_flight', 'unconfirmed')
+    set outcome = case when l.refused then 'refused' else 'unconfirmed' end,
+        cost_usd = case when l.refused then 0 else a.cost_usd_max end, finished_at = now(), error = l.error
+    from locked l
+    where a.call_id = l.call_id and a.outcome in ('in_flight', 'unconfirmed')
     returning a.call_id, a.call_key
 ),
 freed as (

@@ -7,28 +7,28 @@ with given as materialized (
             price_known, latency_s)
 ),
 locked as materialized (
-    select c.call_key from call c
-    where c.call_key in (select a.call_key from call_attempt a join given using (call_id))
+    select c.call_key, g.*
+    from given g join call_attempt a using (call_id) join call c on c.call_key = a.call_key
     order by c.call_key -- as begin does
-    for update
+    for update of c
 ),
 recorded as (
     -- unconfirmed: another worker took the call over, and now its answer has come after all.
     update call_attempt a
-    set outcome = g.outcome, input_tokens = g.input_tokens, cached_tokens = g.cached_tokens,
-        cache_write_tokens = g.cache_write_tokens, output_tokens = g.output_tokens, cost_usd = g.cost_usd,
-        price_known = g.price_known, latency_s = g.latency_s, finished_at = now(), error = null
-    from given g, locked l
-    where a.call_id = g.call_id and a.call_key = l.call_key and a.outcome in ('in_flight', 'unconfirmed')
-    returning a.*
+    set outcome = l.outcome, input_tokens = l.input_tokens, cached_tokens = l.cached_tokens,
+        cache_write_tokens = l.cache_write_tokens, output_tokens = l.output_tokens, cost_usd = l.cost_usd,
+        price_known = l.price_known, latency_s = l.latency_s, finished_at = now(), error = null
+    from locked l
+    where a.call_id = l.call_id and a.outcome in ('in_flight', 'unconfirmed')
+    returning a as attempt, l.call_key, l.call_id, l.answer
 ),
 kept as (
     update call c
-    set state = 'done', call_id = g.call_id, answer = g.answer
-    from recorded r join given g using (call_id)
+    set state = 'done', call_id = r.call_id, answer = r.answer
+    from recorded r
     where c.call_key = r.call_key and c.state <> 'done'
 )
-select r.call_id, row(r.*)::call_attempt as attempt from recorded r
+select call_id, attempt from recorded
 union all
-select a.call_id, a from call_attempt a join given using (call_id)
+select a.call_id, a from given join call_attempt a using (call_id)
 where a.outcome in ('ok', 'malformed', 'refused')

@@ -157,7 +157,7 @@ create table call (
     deadline    timestamptz not null,
     answer      bytea,
     check ((state = 'done') = (answer is not null))
-);
+) with (fillfactor = 50); -- room to put the answer beside its row, without touching an index
 create index call_reserved_at on call using brin (reserved_at);
 
 -- One row for each request to a provider.
@@ -190,7 +190,7 @@ create table call_attempt (
     error              text,
     started_at         timestamptz not null default now(),
     finished_at        timestamptz
-);
+) with (fillfactor = 70); -- each row is changed once, soon after it was made
 create index call_attempt_call_key on call_attempt (call_key);
 create index call_attempt_root_id on call_attempt (root_id);
 create index call_attempt_started_at on call_attempt (tenant, started_at);
