@@ -24,6 +24,7 @@ class EmbeddedModelServer(EmbeddedServer):
             name=self.name,
             argv=(*deskstream(), "model-server", "--port", str(port)),
             log=self.log_path,
+            env={"STATE_DIR": str(self.directory.parent)},
             ready=self._answers,
             ready_timeout_s=120,  # it loads the embedding model, and trains the classifier the first time
         )
