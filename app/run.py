@@ -23,10 +23,9 @@ from app.embedded.command import deskstream
 from app.embedded.process import Process, Running
 from app.ingest import Ingested, ingest
 from app.kafka.connection import client_options
-from app.kafka.topics import create_topics
 from app.knowledge.importing import Imported
 from app.progress import KnowledgeBar, LiveProgress
-from app.store.database import migrate
+from app.setup import prepare
 from app.summary import Summary, stage_times
 from app.tracker import Progress, Tracker
 from app.wiring import create_tenant, import_knowledge, ledger_totals, settings_as_environment
@@ -55,9 +54,7 @@ async def run(settings: Settings, options: RunOptions, console: Console) -> Summ
     async with _servers(settings, console) as resolved:
         await migrate(resolved.database_url or "")
         client = client_options(resolved)
-        await create_topics(
-            client, partitions=resolved.partitions, replication_factor=resolved.replication_factor
-        )
+        await create_topics(client, partitions=resolved.partitions, replication_factor=resolved.replication_factor)
         await create_tenant(resolved, options.tenant)
         await _knowledge(resolved, options, console)
         async with _stages(resolved) as stages:

@@ -214,6 +214,8 @@ class Partition:
                 builder.append(**fields)
         for topic, builder in builders.items():
             sent.append(await producer.send_batch(builder, topic, partition=self.number))
+        for future in sent:
+            future.add_done_callback(_retrieved)
         return sent
 
     def _settle(self, batch: Sequence[Result], duration_s: float) -> None:
@@ -331,3 +333,9 @@ class Partition:
             )
             completion = completion.union(CompletionMap(base=start))
         return completion
+
+
+def _retrieved(future: asyncio.Future[Any]) -> None:
+    """Once a transaction failed at one place, asyncio must not complain of the failures that nobody awaits."""
+    if not future.cancelled():
+        future.exception()

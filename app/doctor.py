@@ -1,0 +1,105 @@
+"""``deskstream doctor``: every server, setting, model and key looked at; one line each, with the way out."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka.errors import KafkaError
+
+from agents.contract import PermanentError, TransientError
+from app.config import Settings
+from app.embedded import servers
+from app.embedded.process import ServerError
+from app.kafka.connection import client_options
+from app.kafka.topics import partition_counts
+from app.store.database import address, revision
+from app.wiring import probe_embeddings, probe_model
+from schemas.topics import TOPICS
+
+_CHECK_S_MAX = 30.0
+_DISK_BYTES_MIN = 1024**3
+
+
+@dataclass(frozen=True)
+class Finding:
+    name: str
+    ok: bool
+    text: str
+
+    def as_json(self) -> dict[str, Any]:
+        return {"name": self.name, "ok": self.ok, "text": self.text}
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    """Never raises for what it examines: what is wrong is a finding."""
+    found = [_disk(settings)]
+    try:
+        resolved = servers.resolve(settings)
+    except ServerError as error:
+        return [*found, Finding("servers", ok=False, text=str(error))]
+    checks: list[tuple[str, Callable[[Settings], Awaitable[str]]]] = [
+        ("Kafka", _kafka),
+        ("PostgreSQL", _postgres),
+        ("embeddings", probe_embeddings),
+        *((f"{prompt} model", _model(prompt)) for prompt in ("classify", "draft", "ground")),
+    ]
+    return [*found, *await asyncio.gather(*(_check(name, check, resolved) for name, check in checks))]
+
+
+async def _check(name: str, check: Callable[[Settings], Awaitable[str]], settings: Settings) -> Finding:
+    try:
+        async with asyncio.timeout(_CHECK_S_MAX):
+            return Finding(name, ok=True, text=f"{name}: {await check(settings)}")
+    except _Wrong as error:
+        return Finding(name, ok=False, text=f"{name}: {error}")
+    except TimeoutError:
+        return Finding(name, ok=False, text=f"{name}: no answer within {_CHECK_S_MAX:.0f} s")
+    except (TransientError, PermanentError, KafkaError, OSError) as error:
+        return Finding(name, ok=False, text=f"{name}: {error}")
+
+
+class _Wrong(Exception):
+    """What is wrong and what to do, in one line."""
+
+
+def _disk(settings: Settings) -> Finding:
+    place = settings.state_dir if settings.state_dir.exists() else settings.state_dir.absolute().parent
+    free = shutil.disk_usage(place).free
+    gib = f"{free / 1024**3:.1f} GiB free for {settings.state_dir}"
+    if free < _DISK_BYTES_MIN:
+        return Finding("disk", ok=False, text=f"disk: {gib}: free at least 1 GiB, or set STATE_DIR")
+    return Finding("disk", ok=True, text=f"disk: {gib}")
+
+
+async def _kafka(settings: Settings) -> str:
+    try:
+        counts = await partition_counts(client_options(settings))
+    except KafkaError as error:
+        raise _Wrong(f"no broker at {settings.kafka_bootstrap} ({error}): start it, or set KAFKA_BOOTSTRAP") from error
+    missing = [name for name in TOPICS if name not in counts]
+    if missing:
+        raise _Wrong(f"no topic {', '.join(missing)} at {settings.kafka_bootstrap}: run `deskstream topics create`")
+    if len(set(counts.values())) > 1:
+        # Outputs go to the partition number of their input.
+        listed = ", ".join(f"{name} {count}" for name, count in counts.items())
+        raise _Wrong(f"topics differ in partitions ({listed}): drain, then give all of them the same number")
+    return f"{settings.kafka_bootstrap}, {len(counts)} topics of {counts[TOPICS[0]]} partitions"
+
+
+async def _postgres(settings: Settings) -> str:
+    url = settings.database_url or ""
+    found = await revision(url)
+    if found is None:
+        raise _Wrong(f"the database at {address(url)} has no schema: run `deskstream db migrate`")
+    return f"{address(url)}, schema {found}"
+
+
+def _model(prompt: str) -> Callable[[Settings], Awaitable[str]]:
+    async def check(settings: Settings) -> str:
+        return await probe_model(settings, prompt)
+
+    return check
