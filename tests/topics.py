@@ -74,13 +74,13 @@ class Bench:
 
     def worker(
         self, handler: Handler, *, limits: Limits | None = None, safeguards: Safeguards | None = None,
-        observer: Seen | None = None,
+        observer: Seen | None = None, on_wait: Callable[[str], None] = lambda text: None,
     ) -> Worker:  # fmt: skip
         stage = Stage(
             self.source, f"{self.name}-group", handler, self.dead, limits=limits or Limits(),
             safeguards=safeguards or Safeguards(),
         )  # fmt: skip
-        return Worker(stage, client=self.client, observer=observer or Seen())
+        return Worker(stage, client=self.client, observer=observer or Seen(), on_wait=on_wait)
 
     async def read(self, topic: str, *, at_least: int = 0) -> list[Any]:
         """Every committed record up to the topic's end, once there are ``at_least`` so many."""
