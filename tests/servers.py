@@ -154,19 +154,31 @@ APT_TOOLS = {"chromium": "chromium", "promtool": "prometheus", "kcat": "kcat"}
 
 def ensure_apt_tools() -> None:
     """Install what is missing where that is possible. Elsewhere skip the test, or fail it in CI."""
-    missing = {command: package for command, package in APT_TOOLS.items() if shutil.which(command) is None}
+    missing, said = _missing_tools(), ""
     if missing and os.geteuid() == 0 and shutil.which("apt-get"):
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for arguments in (["update"], ["install", "-y", "--no-install-recommends", *missing.values()]):
-            subprocess.run(
-                ["apt-get", "-q", *arguments], env=environment, capture_output=True, timeout=280, check=False
-            )
-        missing = {command: package for command, package in missing.items() if shutil.which(command) is None}
+        said = _apt_get("update") or _apt_get("install", "-y", "--no-install-recommends", *missing.values())
+        missing = _missing_tools()
     if missing:
-        reason = f"{', '.join(missing)} missing: apt-get install {' '.join(missing.values())}"
+        reason = f"{', '.join(missing)} missing: apt-get install {' '.join(missing.values())}. {said}".strip()
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
+
+
+def _missing_tools() -> dict[str, str]:
+    return {command: package for command, package in APT_TOOLS.items() if shutil.which(command) is None}
+
+
+def _apt_get(*arguments: str) -> str:
+    """Run it; gives the end of what it complained about if it failed."""
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    # Another run may hold apt's lock.
+    command = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=120", *arguments]
+    try:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
+    except subprocess.TimeoutExpired:
+        return f"apt-get {arguments[0]} took longer than 240 s."
+    return "" if done.returncode == 0 else f"apt-get {arguments[0]} failed: {done.stderr.strip()[-300:]}"
 
 
 async def _execute(url: str, statement: str) -> None:
