@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -102,5 +103,5 @@ def load(path: Path, key: str) -> Classifier | None:
         }
         distance = Distance(**meta["distance"])
         return Classifier(arrays["mean"], arrays["scale"], heads, distance, arrays["rows"], meta["report"])
-    except (OSError, KeyError, ValueError, EOFError):
+    except (OSError, KeyError, ValueError, EOFError, BadZipFile):
         return None

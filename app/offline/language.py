@@ -1,6 +1,6 @@
 """Which language a text is in. Short texts give little evidence, and the answer says how much.
 
-Two opinions: py3langid counts letter sequences, good from about a sentence on; the classifier's language head reads
+Two opinions: py3langid counts letter sequences, good from a few words on; the classifier's language head reads
 the embedding, which knows words, but only the languages of its training set.
 """
 
@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 CHARS_READ = 1_000
-LETTERS_ENOUGH = 40
+LETTERS_ENOUGH = 20
 CERTAIN = 0.9
 HEAD_LIKELY = 0.6
 FALLBACK = "en"
