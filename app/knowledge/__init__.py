@@ -1,0 +1,1 @@
+"""A tenant's articles: read, cut into chunks, embedded, found again."""

@@ -67,7 +67,8 @@ create table chunk (
     embedding   vector not null,
     dimensions  integer not null,
     model       text not null,
-    current     boolean not null default true,
+    audience    text not null, -- its document's
+    current     boolean not null default true, -- its document's version is not withdrawn
     primary key (tenant, document_id, version, chunk),
     foreign key (tenant, document_id, version) references document
 );
@@ -124,6 +125,7 @@ as $$
     ), found as materialized (
         select c.document_id, c.version, c.chunk, c.tsv from chunk c
         where c.current and c.tenant = current_tenant()
+          and c.audience = 'public'
           and c.tsv @@ (select string_agg('(' || word::text || ')', '|')::tsquery from asked)
     )
     -- ts_rank of one word rises with its count ever more slowly, and higher in a title: the shape of BM25.

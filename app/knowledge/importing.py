@@ -1,0 +1,182 @@
+"""Brings a tenant's articles into the knowledge base: only what changed is cut and embedded."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from pgvector import Vector as PgVector
+
+from agents.contract import PermanentError
+from app.knowledge.chunk import CHUNKER_VERSION, Chunk, chunks
+from app.knowledge.documents import Document
+from app.knowledge.words import configuration, spaced
+from app.ports import Embedder, Vector
+from app.store.database import Pool
+from app.store.queries import query
+from schemas.usage import Usage
+
+# Chunks of one request for vectors: some seconds of the embedded model, a fraction of providers' limits.
+TEXTS_MAX = 32
+DOCUMENTS_MAX = 500_000
+# Words are counted for the weights of a search; while a long import runs, this often, so that it can be searched.
+WORDS_RENEWED_S = 20.0
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass
+class Imported:
+    added: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    withdrawn: int = 0
+    chunks: int = 0
+    usage: Usage = field(default_factory=Usage)
+
+
+@dataclass(frozen=True)
+class _Cut:
+    document: Document
+    digest: bytes
+    chunks: tuple[Chunk, ...]
+
+    @property
+    def chars(self) -> int:
+        return sum(len(chunk.text) for chunk in self.chunks)
+
+
+async def import_documents(
+    pool: Pool, embedder: Embedder, documents: Iterable[Document], *, tenant: str, collection: str = "default",
+    sync: bool = False, progress: Progress = lambda done, total: None,
+) -> Imported:  # fmt: skip
+    """Each document is kept as soon as it is embedded: an import that was broken off goes on where it was.
+
+    ``sync`` withdraws the documents of ``collection`` that are not among ``documents``. ``progress`` gets characters
+    done and characters in all.
+    """
+    by_id = {document.document_id: document for document in documents}
+    if len(by_id) > DOCUMENTS_MAX:
+        raise PermanentError("too_many_documents", f"{len(by_id):,} documents: at most {DOCUMENTS_MAX:,} at once")
+    async with pool.transaction(tenant) as connection:
+        await connection.execute(query("index_embeddings"), embedder.dimensions)
+        here = {row["document_id"]: row for row in await connection.fetch(query("document_digests"), tenant)}
+    run = _Import(pool, embedder, tenant, collection)
+    changed = []
+    for document in by_id.values():
+        digest = document.digest(CHUNKER_VERSION, embedder.model, embedder.dimensions, collection)
+        if document.document_id in here and here[document.document_id]["digest"] == digest:
+            run.done.unchanged += 1
+        else:
+            changed.append(_Cut(document, digest, chunks(document.body)))
+    await run.add_all(changed, progress)
+    if sync:
+        vanished = [id_ for id_, row in here.items() if row["collection"] == collection and id_ not in by_id]
+        await run.withdraw(vanished)
+    # Also where nothing changed: an import that was broken off may have left them old.
+    await run.renew_words()
+    return run.done
+
+
+async def embedded_with(pool: Pool, tenant: str) -> list[tuple[str, int, int]]:
+    """Model, dimensions and number of chunks: more than one entry means that part of the base cannot be found."""
+    async with pool.transaction(tenant) as connection:
+        rows = await connection.fetch(query("embedded_with"), tenant)
+    return [(row["model"], row["dimensions"], row["chunks"]) for row in rows]
+
+
+@dataclass(frozen=True)
+class _Import:
+    pool: Pool
+    embedder: Embedder
+    tenant: str
+    collection: str
+    done: Imported = field(default_factory=Imported)
+
+    async def add_all(self, changed: Sequence[_Cut], progress: Progress) -> None:
+        chars_total = sum(cut.chars for cut in changed)
+        chars_done = 0
+        progress(0, chars_total)
+        renewed_at = time.monotonic()
+        for batch in _batches(changed):
+            vectors = await self._embed(batch)
+            for cut in batch:
+                own, vectors = vectors[: len(cut.chunks)], vectors[len(cut.chunks) :]
+                await self._add(cut, own)
+            chars_done += sum(cut.chars for cut in batch)
+            progress(chars_done, chars_total)
+            if time.monotonic() - renewed_at > WORDS_RENEWED_S:
+                await self.renew_words()
+                renewed_at = time.monotonic()
+
+    async def withdraw(self, document_ids: Sequence[str]) -> None:
+        async with self.pool.transaction(self.tenant) as connection:
+            await connection.execute(query("withdraw_documents"), self.tenant, document_ids)
+        self.done.withdrawn += len(document_ids)
+
+    async def renew_words(self) -> None:
+        async with self.pool.transaction(self.tenant) as connection:
+            await connection.execute(query("lock_imports"), self.tenant)
+            await connection.execute(query("renew_words"), self.tenant)
+
+    async def _embed(self, batch: Sequence[_Cut]) -> list[Vector]:
+        texts = [_passage(cut.document, chunk) for cut in batch for chunk in cut.chunks]
+        vectors: list[Vector] = []
+        for start in range(0, len(texts), TEXTS_MAX):
+            part = texts[start : start + TEXTS_MAX]
+            found, usage = await self.embedder.embed(part, kind="passage")
+            expected = (len(part), self.embedder.dimensions)
+            if found.shape != expected:
+                raise PermanentError(
+                    "wrong_dimensions",
+                    f"{self.embedder.model} gave vectors of shape {found.shape}, not {expected}: "
+                    f"set EMBEDDINGS_DIMENSIONS to what it gives",
+                )
+            vectors.extend(found)
+            tokens = {name: getattr(self.done.usage, name) + getattr(usage, name) for name in Usage.model_fields}
+            self.done.usage = Usage(**tokens)
+        return vectors
+
+    async def _add(self, cut: _Cut, vectors: Sequence[Vector]) -> None:
+        """One document in one transaction: its new version, and the old one withdrawn."""
+        document = cut.document
+        async with self.pool.transaction(self.tenant) as connection:
+            await connection.execute(query("lock_imports"), self.tenant)
+            old = await connection.fetchrow(query("document_digest"), self.tenant, document.document_id)
+            if old is not None and old["digest"] == cut.digest:
+                self.done.unchanged += 1  # another import did it at the same time
+                return
+            await connection.execute(query("withdraw_documents"), self.tenant, [document.document_id])
+            version = await connection.fetchval(
+                query("add_document"), self.tenant, document.document_id, document.title, document.locale,
+                document.audience, document.url, cut.digest, self.collection,
+            )  # fmt: skip
+            await connection.execute(
+                query("add_chunks"), self.tenant, document.document_id, version,
+                [chunk.heading for chunk in cut.chunks], [chunk.text for chunk in cut.chunks],
+                [spaced(f"{document.title} {chunk.heading}") for chunk in cut.chunks],
+                [spaced(chunk.text) for chunk in cut.chunks],
+                configuration(document.locale), [PgVector(vector) for vector in vectors], self.embedder.model,
+                document.audience,
+            )  # fmt: skip
+        self.done.chunks += len(cut.chunks)
+        self.done.added += old is None
+        self.done.updated += old is not None
+
+
+def _batches(cuts: Iterable[_Cut]) -> Iterator[list[_Cut]]:
+    """Documents that fill a request together; a long one alone, in several requests."""
+    batch: list[_Cut] = []
+    for cut in cuts:
+        if batch and sum(len(each.chunks) for each in batch) + len(cut.chunks) > TEXTS_MAX:
+            yield batch
+            batch = []
+        batch.append(cut)
+    if batch:
+        yield batch
+
+
+def _passage(document: Document, chunk: Chunk) -> str:
+    """What is embedded: a chunk often does not say itself what it is about."""
+    return "\n".join(part for part in (document.title, chunk.heading, chunk.text) if part)

@@ -1,0 +1,50 @@
+"""Finds the passages that answer a question, by meaning and by words (port: Knowledge)."""
+
+from __future__ import annotations
+
+from app.knowledge.words import configuration, spaced
+from app.ports import Vector
+from app.store.database import Pool
+from app.store.queries import query as sql
+from schemas.tickets import Passage
+
+CANDIDATES = 50  # of each kind
+RANK_CONSTANT = 60  # of reciprocal rank fusion, as in its paper: flat enough that neither kind rules alone
+CHUNKS_OF_DOCUMENT_MAX = 2
+# Up to here all chunks of the tenant are compared, which is exact; above, HNSW. A filtered walk through an index that
+# all tenants share would look at the others' chunks for most of its time, and miss some of a small tenant's.
+EXACT_CHUNKS_MAX = 10_000
+QUERY_CHARS_MAX = 8_000
+
+
+class Knowledge:
+    """``model`` embeds the queries; passages embedded by another are found by their words only."""
+
+    def __init__(
+        self, pool: Pool, *, model: str, chunks_of_document_max: int = CHUNKS_OF_DOCUMENT_MAX,
+        exact_chunks_max: int = EXACT_CHUNKS_MAX,
+    ) -> None:  # fmt: skip
+        self._pool = pool
+        self._model = model
+        self._chunks_of_document_max = chunks_of_document_max
+        self._exact_chunks_max = exact_chunks_max
+
+    async def search(
+        self, *, tenant: str, query: str, vector: Vector, language: str | None, limit: int
+    ) -> tuple[Passage, ...]:
+        """The best passages for customers, best first; ``language`` is the query's."""
+        async with self._pool.transaction(tenant) as connection:
+            exact = await connection.fetchval(sql("knowledge_size"), tenant) <= self._exact_chunks_max
+            if not exact:
+                await connection.execute(sql("hnsw_settings"))
+            rows = await connection.fetch(
+                _search_sql(len(vector), exact=exact), tenant, vector, len(vector), self._model, CANDIDATES,
+                spaced(query[:QUERY_CHARS_MAX].replace("\0", " ")), configuration(language), RANK_CONSTANT,
+                self._chunks_of_document_max, limit,
+            )  # fmt: skip
+        return tuple(Passage.model_validate(dict(row)) for row in rows)
+
+
+def _search_sql(dimensions: int, *, exact: bool) -> str:
+    nearest = sql("nearest_exact" if exact else "nearest_indexed").replace("{dimensions}", str(dimensions))
+    return sql("search").replace("{nearest}", nearest)

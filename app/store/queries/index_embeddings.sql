@@ -1,0 +1,1 @@
+select index_embeddings($1)

@@ -1,0 +1,245 @@
+"""The knowledge base: what was imported is found, by its tenant only, and only what changed is embedded."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Literal
+from uuid import uuid4
+
+import numpy as np
+import pytest
+
+from agents.contract import PermanentError, TransientError
+from app.knowledge.documents import Document
+from app.knowledge.importing import embedded_with, import_documents
+from app.knowledge.search import Knowledge
+from app.ports import Vector
+from app.store.database import Pool, connect, migrate
+from app.store.policies import create_tenant
+from schemas.policy import TenantPolicy
+from schemas.tickets import Passage
+from schemas.usage import Usage
+
+DIMENSIONS = 64
+
+
+class WordEmbedder:
+    """Texts that share words are near each other."""
+
+    provider = "test"
+    dimensions = DIMENSIONS
+
+    def __init__(self, model: str = "words") -> None:
+        self.model = model
+        self.embedded: list[str] = []
+        self.fails_after: int | None = None
+
+    def vector(self, text: str) -> Vector:
+        vector = np.full(DIMENSIONS, 1e-3, dtype=np.float32)
+        for word in re.findall(r"\w+", text.lower()):
+            vector[hashlib.sha256(word.encode()).digest()[0] % DIMENSIONS] += 1
+        return vector / np.float32(np.linalg.norm(vector))
+
+    async def embed(self, texts: Sequence[str], *, kind: Literal["query", "passage"]) -> tuple[Vector, Usage]:
+        if self.fails_after is not None and len(self.embedded) >= self.fails_after:
+            raise TransientError("the provider is away")
+        self.embedded.extend(texts)
+        return np.stack([self.vector(text) for text in texts]), Usage(input_tokens=len(texts))
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[Pool]:
+    await migrate(database_url)
+    pool = await connect(database_url, connections_max=4)
+    yield pool
+    await pool.close()
+
+
+@pytest.fixture
+async def tenant(pool: Pool) -> str:
+    return await new_tenant(pool)
+
+
+async def new_tenant(pool: Pool) -> str:
+    name = f"t{uuid4().hex[:12]}"
+    await create_tenant(pool, TenantPolicy(tenant=name))
+    return name
+
+
+def article(name: str, text: str, **fields: Any) -> Document:
+    return Document.model_validate({"document_id": name, "title": name.title(), "text": text, "locale": "en", **fields})
+
+
+ARTICLES = [
+    article("sync", "Open the settings and sign in to synchronize bookmarks between your phone and computer."),
+    article("crash", "When the browser crashes at startup, try the troubleshoot mode and remove extensions."),
+    article("sound", "If a video plays without any audio, unmute the tab and check the volume mixer."),
+]
+
+
+async def search(
+    pool: Pool, tenant: str, text: str, language: str | None = "en", **options: Any
+) -> tuple[Passage, ...]:
+    embedder = WordEmbedder()
+    knowledge = Knowledge(pool, model=embedder.model, **options)
+    return await knowledge.search(tenant=tenant, query=text, vector=embedder.vector(text), language=language, limit=5)
+
+
+async def ids(pool: Pool, tenant: str, text: str, language: str | None = "en", **options: Any) -> list[str]:
+    return [passage.document_id for passage in await search(pool, tenant, text, language, **options)]
+
+
+async def test_what_was_imported_is_found_with_its_place_and_similarity(pool: Pool, tenant: str) -> None:
+    await import_documents(pool, WordEmbedder(), ARTICLES, tenant=tenant)
+    best, *_ = await search(pool, tenant, "my bookmarks do not synchronize with the phone")
+    assert (best.document_id, best.version, best.chunk, best.title) == ("sync", 1, 0, "Sync")
+    assert best.similarity is not None
+    assert 0 < best.similarity <= 1
+
+
+async def test_an_inflected_word_is_found_in_its_language(pool: Pool, tenant: str) -> None:
+    """No other sign than the word's stem: the vectors are of another model."""
+    await import_documents(pool, WordEmbedder("other"), ARTICLES, tenant=tenant)
+    assert await ids(pool, tenant, "crashing") == ["crash"]
+    assert await ids(pool, tenant, "crashing", "de") == []
+
+
+async def test_what_only_words_found_has_no_similarity(pool: Pool, tenant: str) -> None:
+    await import_documents(pool, WordEmbedder("other"), ARTICLES, tenant=tenant)
+    [only] = await search(pool, tenant, "mixer")
+    assert only.similarity is None
+
+
+async def test_text_without_spaces_is_found_by_its_words(pool: Pool, tenant: str) -> None:
+    documents = [
+        article("ja", "ブックマークを同期する方法", locale="ja"),
+        article("ja2", "音声が出ない場合", locale="ja"),
+    ]
+    await import_documents(pool, WordEmbedder("other"), documents, tenant=tenant)
+    assert await ids(pool, tenant, "同期できません", "ja") == ["ja"]
+
+
+@pytest.mark.parametrize("text", ["", "'", "\\", "it's \\'quoted\\' & | ! <-> :*", "\0nul", "the of and"])
+async def test_any_text_can_be_searched_for(pool: Pool, tenant: str, text: str) -> None:
+    await import_documents(
+        pool, WordEmbedder(), [*ARTICLES, article("odd", "it's a \\back\\slash & more")], tenant=tenant
+    )
+    await ids(pool, tenant, text)
+
+
+async def test_an_empty_base_finds_nothing(pool: Pool, tenant: str) -> None:
+    assert await ids(pool, tenant, "sync") == []
+
+
+@pytest.mark.parametrize("exact_chunks_max", [10_000, 0])
+async def test_another_tenants_articles_are_never_found(pool: Pool, tenant: str, exact_chunks_max: int) -> None:
+    """By comparing all, and through the index that all tenants share."""
+    other = await new_tenant(pool)
+    await import_documents(pool, WordEmbedder(), ARTICLES, tenant=other)
+    await import_documents(pool, WordEmbedder(), [article("mine", "bookmarks")], tenant=tenant)
+    assert await ids(pool, tenant, "synchronize bookmarks", exact_chunks_max=exact_chunks_max) == ["mine"]
+
+
+async def test_a_small_tenant_finds_its_own_through_the_shared_index(pool: Pool, tenant: str) -> None:
+    other = await new_tenant(pool)
+    crowd = [article(f"crowd{n}", f"synchronize bookmarks {n}") for n in range(300)]
+    await import_documents(pool, WordEmbedder(), crowd, tenant=other)
+    await import_documents(pool, WordEmbedder(), [article("mine", "audio settings")], tenant=tenant)
+    assert await ids(pool, tenant, "synchronize bookmarks", exact_chunks_max=0) == ["mine"]
+
+
+async def test_internal_articles_are_not_found(pool: Pool, tenant: str) -> None:
+    await import_documents(
+        pool, WordEmbedder(), [article("secret", "refund limits", audience="internal")], tenant=tenant
+    )
+    assert await ids(pool, tenant, "refund limits") == []
+
+
+async def test_one_document_gives_two_chunks_at_most(pool: Pool, tenant: str) -> None:
+    long = "\n".join(f"## Part {n}\n" + "synchronize bookmarks again. " * 30 for n in range(6))
+    await import_documents(pool, WordEmbedder(), [article("long", long), *ARTICLES], tenant=tenant)
+    found = await ids(pool, tenant, "synchronize bookmarks")
+    assert found.count("long") == 2
+    assert len(found) == 5
+
+
+async def test_only_what_changed_is_embedded(pool: Pool, tenant: str) -> None:
+    await import_documents(pool, WordEmbedder(), ARTICLES, tenant=tenant)
+    embedder = WordEmbedder()
+    changed = article("sound", "Silence is cured by plugging the loudspeaker in.")
+    done = await import_documents(pool, embedder, [*ARTICLES[:2], changed], tenant=tenant)
+    assert (done.added, done.updated, done.unchanged) == (0, 1, 2)
+    assert len(embedder.embedded) == 1
+
+
+async def test_an_old_version_stays_but_is_not_found(pool: Pool, tenant: str) -> None:
+    await import_documents(pool, WordEmbedder(), ARTICLES, tenant=tenant)
+    await import_documents(pool, WordEmbedder(), [article("sound", "Plug the loudspeaker in.")], tenant=tenant)
+    found = await search(pool, tenant, "unmute mixer loudspeaker")
+    assert [passage.version for passage in found if passage.document_id == "sound"] == [2]
+    async with pool.transaction(tenant) as connection:
+        rows = await connection.fetch("select version, withdrawn_at is null as current from document"
+                                      " where document_id = 'sound' order by version")  # fmt: skip
+        old = await connection.fetchval("select text from chunk where document_id = 'sound' and version = 1")
+    assert [tuple(row) for row in rows] == [(1, False), (2, True)]
+    assert "unmute" in old
+
+
+async def test_another_model_embeds_all_anew(pool: Pool, tenant: str) -> None:
+    await import_documents(pool, WordEmbedder(), ARTICLES, tenant=tenant)
+    done = await import_documents(pool, WordEmbedder("newer"), ARTICLES, tenant=tenant)
+    assert done.updated == len(ARTICLES)
+    assert await embedded_with(pool, tenant) == [("newer", DIMENSIONS, len(ARTICLES))]
+
+
+async def test_vanished_documents_are_withdrawn_with_sync_only(pool: Pool, tenant: str) -> None:
+    await import_documents(pool, WordEmbedder(), ARTICLES, tenant=tenant)
+    kept = await import_documents(pool, WordEmbedder(), ARTICLES[:1], tenant=tenant)
+    assert (kept.withdrawn, "crash" in await ids(pool, tenant, "crashes")) == (0, True)
+    synced = await import_documents(pool, WordEmbedder(), ARTICLES[:1], tenant=tenant, sync=True)
+    assert (synced.withdrawn, await ids(pool, tenant, "crashes")) == (2, ["sync"])
+
+
+async def test_sync_leaves_other_collections_alone(pool: Pool, tenant: str) -> None:
+    await import_documents(pool, WordEmbedder(), ARTICLES[:1], tenant=tenant, collection="a")
+    done = await import_documents(pool, WordEmbedder(), ARTICLES[1:], tenant=tenant, collection="b", sync=True)
+    assert done.withdrawn == 0
+
+
+async def test_an_import_that_broke_off_goes_on_where_it_was(pool: Pool, tenant: str) -> None:
+    documents = [article(f"d{n}", f"text {n}") for n in range(100)]
+    embedder = WordEmbedder()
+    embedder.fails_after = 60
+    with pytest.raises(TransientError):
+        await import_documents(pool, embedder, documents, tenant=tenant)
+    again = WordEmbedder()
+    done = await import_documents(pool, again, documents, tenant=tenant)
+    assert len(embedder.embedded) == done.unchanged >= 60
+    assert len(again.embedded) == done.added == 100 - done.unchanged
+
+
+async def test_two_imports_at_once_leave_one_version_of_each(pool: Pool, tenant: str) -> None:
+    documents = [article(f"d{n}", f"text {n}") for n in range(50)]
+    results = await asyncio.gather(
+        *(import_documents(pool, WordEmbedder(), documents, tenant=tenant) for _ in range(2))
+    )
+    assert sum(done.added for done in results) == 50
+    async with pool.transaction(tenant) as connection:
+        assert await connection.fetchval("select max(version) from document") == 1
+
+
+async def test_progress_ends_at_the_total(pool: Pool, tenant: str) -> None:
+    seen: list[tuple[int, int]] = []
+    await import_documents(pool, WordEmbedder(), ARTICLES, tenant=tenant, progress=lambda *each: seen.append(each))
+    total = sum(len(document.text) for document in ARTICLES)
+    assert (seen[0], seen[-1]) == ((0, total), (total, total))
+
+
+async def test_vectors_of_another_length_are_refused(pool: Pool, tenant: str) -> None:
+    embedder = WordEmbedder()
+    embedder.dimensions = 32
+    with pytest.raises(PermanentError, match="EMBEDDINGS_DIMENSIONS"):
+        await import_documents(pool, embedder, ARTICLES, tenant=tenant)
