@@ -21,7 +21,7 @@ from app.kafka.cloudevents import (
     replay_number,
     to_output,
 )
-from app.ports import Answered, Answerer, CallContext, Claims, LedgerRow, Place, ProviderAway
+from app.ports import Answered, Answerer, CallContext, Claims, LedgerRow, Place, Policies, ProviderAway
 from app.runtime.record import Admission, Away, Output, Record, Reject, Retry
 from schemas.event import Event, derived_id
 from schemas.tickets import Priority
@@ -43,11 +43,13 @@ class StageHandler:
         *,
         answerer: Answerer,
         claims: Claims,
+        policies: Policies,
         topic_id: TopicIds,
     ) -> None:
         self._agent = agent
         self._answerer = answerer
         self._claims = claims
+        self._policies = policies
         self._topic_id = topic_id
 
     async def __call__(self, record: Record) -> Sequence[Output]:
@@ -64,6 +66,7 @@ class StageHandler:
         agent = self._agent
         event = from_record(record, agent.consumes)
         replay = replay_number(record.headers)
+        await self._policies.policy(event.tenant)  # an unknown tenant is refused before it costs anything
         if await self._is_repeat(record, event, replay):
             return ()
         ledger: list[LedgerRow] = []
