@@ -34,6 +34,9 @@ WORKER_DEAD_S = 10.0  # as Kafka's session time-out: by then the partitions have
 POLL_S_MIN, POLL_S_MAX = 0.025, 0.4
 # An answer in hand is paid for: worth waiting for a database that restarts.
 DATABASE_AWAY_S_MAX = 15.0
+# A call that died with its worker and is not begun again must stand in the ledger all the same.
+OVERDUE_S = 60.0
+SETTLED_S = 30.0
 ERROR_CHARS_MAX = 1_000
 
 R = TypeVar("R")
@@ -214,6 +217,7 @@ class Journal:
             self._open.pop(key).ended.set()
 
     async def _beat(self) -> None:
+        settled_at = time.monotonic()
         while True:
             await asyncio.sleep(self._heartbeat_s)
             now = time.monotonic()
@@ -222,6 +226,9 @@ class Journal:
                     self._let_go(open_call.call_id)
             try:
                 await self._pool.fetch(query("heartbeat"), self.worker_id)
+                if now >= settled_at + SETTLED_S:
+                    await self._pool.fetch(query("settle_overdue"), OVERDUE_S)
+                    settled_at = now
             except TransientError as error:
                 _log.warning("heartbeat_missed", error=str(error))
 
@@ -234,7 +241,7 @@ class Journal:
         for row in rows:
             if row["kind"] == "lost":
                 lost[row["call_key"]].append(ledger_row(row["attempt"]))
-                repeated += row["lost_now"]
+                repeated += row["taken_over"]
             else:
                 verdicts[row["call_key"]] = row
         if repeated:

@@ -18,6 +18,8 @@ from app.ports import CallKey, Intent, LedgerRow, Run, Stored
 from app.store.database import Pool, connect, migrate
 from app.store.journal import Journal
 from app.store.ledger import spend, total
+from app.store.queries import query
+from app.store.retention import expire
 from schemas.usage import Usage
 
 BOUND = Decimal("0.02")
@@ -320,3 +322,33 @@ async def test_a_tenant_reads_its_own_ledger_only(worker: Workers, pool: Pool, d
         assert [row["tenant"] for row in seen] == [ours]
     finally:
         await app.close()
+
+
+async def test_a_lost_call_that_nobody_begins_again_is_settled(worker: Workers, pool: Pool) -> None:
+    intent = replace(an_intent(), timeout_s=0.01)
+    lost = await reserve(await worker(dies=True), intent)
+    await pool.fetch("select pg_sleep(0.02)")
+    await pool.fetch(query("settle_overdue"), 0.0)
+    row = await row_of(pool, lost.call_id)
+    assert (row["outcome"], row["cost_usd"]) == ("unconfirmed", BOUND)
+    survivor = await worker()
+    assert [row.call_id for row in (await reserve(survivor, intent)).lost] == [lost.call_id]
+    assert survivor.repeated == 1
+
+
+async def test_a_call_within_its_deadline_is_not_settled(worker: Workers, pool: Pool) -> None:
+    run = await reserve(await worker(), an_intent())
+    await pool.fetch(query("settle_overdue"), 0.0)
+    assert (await row_of(pool, run.call_id))["outcome"] == "in_flight"
+
+
+async def test_retention_deletes_the_answer_and_keeps_the_ledger(worker: Workers, pool: Pool) -> None:
+    journal, old, new = await worker(), an_intent(), an_intent()
+    for intent in (old, new):
+        await finish(journal, await reserve(journal, intent))
+    kept = await stored(journal, old)
+    await pool.fetch("update call set reserved_at = now() - interval '31 days' where event_id = $1", old.key.event_id)
+    assert await expire(pool) >= 1
+    assert (await row_of(pool, kept.row.call_id))["outcome"] == "ok"
+    assert await pool.fetch("select from call where event_id = $1", old.key.event_id) == []
+    await stored(journal, new)

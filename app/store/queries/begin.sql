@@ -18,7 +18,7 @@ reserved as (
     on conflict (call_key) do update
     set state = 'in_flight', call_id = excluded.call_id, worker_id = excluded.worker_id,
         reserved_at = now(), deadline = excluded.deadline
-    where c.state = 'free'
+    where c.state in ('free', 'lost')
        or c.state = 'in_flight' and (
             c.call_id = excluded.call_id -- this statement again, its reply having been lost
             or c.deadline < now()
@@ -51,7 +51,7 @@ begun as (
     on conflict (call_id) do nothing
 )
 select 'run' as kind, r.call_key, null::bytea as answer, null::double precision as deadline_s,
-       null::call_attempt as attempt, false as lost_now
+       null::call_attempt as attempt, false as taken_over
 from reserved r
 union all
 select case c.state when 'done' then 'stored' else 'busy' end, c.call_key, c.answer,
@@ -62,10 +62,10 @@ union all
 select 'lost', (attempt).call_key, null, null, attempt, true
 from lost_now
 union all
-select 'lost', q.call_key, null, null, old.attempt, false
+select 'lost', q.call_key, null, null, old.attempt, old.lost
 from asked q
 cross join lateral (
-    select a as attempt from call_attempt a join call c using (call_key)
+    select a as attempt, c.state = 'lost' and a.call_id = c.call_id as lost from call_attempt a join call c using (call_key)
     where a.call_key = q.call_key and a.outcome in ('ok', 'malformed', 'unconfirmed')
       and not (c.state = 'done' and a.call_id = c.call_id)
     offset 0 -- as above

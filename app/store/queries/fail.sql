@@ -20,6 +20,6 @@ freed as (
     update call c
     set state = 'free'
     from recorded r
-    where c.call_key = r.call_key and c.call_id = r.call_id and c.state = 'in_flight'
+    where c.call_key = r.call_key and c.call_id = r.call_id and c.state in ('in_flight', 'lost')
 )
 select call_id from recorded

@@ -152,7 +152,7 @@ create table call (
     replay      integer not null,
     question    integer not null,
     attempt     integer not null,
-    state       text not null check (state in ('in_flight', 'free', 'done')),
+    state       text not null check (state in ('in_flight', 'lost', 'free', 'done')),
     call_id     uuid not null, -- of the request in flight, or of the one whose answer is kept
     worker_id   uuid not null,
     reserved_at timestamptz not null default now(),
@@ -160,6 +160,7 @@ create table call (
     answer      bytea,
     check ((state = 'done') = (answer is not null))
 ) with (fillfactor = 50); -- room to put the answer beside its row, without touching an index
+create index call_deadline on call (deadline) where state = 'in_flight';
 create index call_reserved_at on call using brin (reserved_at);
 
 -- One row for each request to a provider.
