@@ -1,0 +1,93 @@
+"""How many calls a provider takes, found out from its refusals; and when not to call it at all.
+
+Pure: the clock is an argument. ``now`` and all times are seconds of one monotonic clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# The limit falls by a tenth at a refusal and climbs back fast to just under where it was refused, then slowly: so
+# that once settled, refusals are rare (one probe in some hundred calls), and a provider that gives more is found.
+_SHRINK = 0.9
+_NEAR_CEILING = 0.92
+_FAST_STEP = 1.0  # calls gained per round of successes (a round: as many successes as the limit)
+_SLOW_STEP = 0.1
+# Refusals of calls that were under way together tell one thing once.
+_REFUSALS_APART_S = 1.0
+
+
+@dataclass
+class ConcurrencyLimit:
+    """Calls at once to one model. Starts low, doubles each round until the first refusal (slow start)."""
+
+    limit: float = 8.0
+    limit_min: float = 1.0
+    limit_max: float = 10_000.0
+    ceiling: float | None = None  # where it was last refused
+    blocked_until: float = 0.0
+    _refused_at: float = float("-inf")
+
+    def may_start(self, in_flight: int, now: float) -> bool:
+        return now >= self.blocked_until and in_flight < int(self.limit)
+
+    def succeeded(self, in_flight: int) -> None:
+        """``in_flight`` before this call ended. A limit that is not used teaches nothing."""
+        if in_flight < self.limit * 0.8:
+            return
+        if self.ceiling is None:
+            step = self.limit
+        else:
+            step = _FAST_STEP if self.limit < self.ceiling * _NEAR_CEILING else _SLOW_STEP
+        self.limit = min(self.limit_max, self.limit + step / self.limit)
+
+    def refused(self, now: float, retry_after_s: float | None) -> None:
+        """The provider said 429."""
+        if retry_after_s:
+            self.blocked_until = max(self.blocked_until, now + retry_after_s)
+        if now - self._refused_at < _REFUSALS_APART_S:
+            return
+        self._refused_at = now
+        self.ceiling = self.limit
+        self.limit = max(self.limit_min, self.limit * _SHRINK)
+
+    def exhausted(self, now: float, reset_after_s: float) -> None:
+        """The provider's headers say that nothing remains until ``reset_after_s``: wait without being refused."""
+        self.blocked_until = max(self.blocked_until, now + reset_after_s)
+
+
+@dataclass
+class Breaker:
+    """Opens after ``failures_max`` failures in a row; then one probe at a time, at growing intervals."""
+
+    failures_max: int = 5
+    pause_s_min: float = 1.0
+    pause_s_max: float = 30.0
+    failures: int = 0
+    open_until: float = 0.0
+    probing: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        return self.failures >= self.failures_max
+
+    def wait_s(self, now: float) -> float:
+        """0: call. More: wait so long. A half-open breaker lets one probe through (mark it with ``started``)."""
+        if not self.is_open:
+            return 0.0
+        if now < self.open_until:
+            return self.open_until - now
+        return self.pause_s_min if self.probing else 0.0
+
+    def started(self) -> None:
+        self.probing = self.is_open
+
+    def succeeded(self) -> None:
+        self.failures, self.probing = 0, False
+
+    def failed(self, now: float) -> None:
+        self.failures += 1
+        self.probing = False
+        if self.is_open:
+            pause = self.pause_s_min * 2 ** min(self.failures - self.failures_max, 10)
+            self.open_until = now + min(self.pause_s_max, pause)
