@@ -120,8 +120,9 @@ class Journal(Protocol):
 
 @dataclass(frozen=True)
 class Place:
-    """Where a record lies. ``topic_id`` changes when a topic is deleted and made again under its name."""
+    """Where a record lies."""
 
+    # The topic's name: aiokafka 0.14 cannot read the id that tells a topic from one made again under its name.
     topic_id: str
     partition: int
     offset: int

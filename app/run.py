@@ -52,9 +52,7 @@ async def run(settings: Settings, options: RunOptions, console: Console) -> Summ
     """Everything, in order. Raises ServerError, StageEnded, OSError, KafkaError, PermanentError, TransientError."""
     began = time.monotonic()
     async with _servers(settings, console) as resolved:
-        await migrate(resolved.database_url or "")
-        client = client_options(resolved)
-        await create_topics(client, partitions=resolved.partitions, replication_factor=resolved.replication_factor)
+        await prepare(resolved)
         await create_tenant(resolved, options.tenant)
         await _knowledge(resolved, options, console)
         async with _stages(resolved) as stages:
@@ -75,8 +73,15 @@ async def _servers(settings: Settings, console: Console) -> AsyncIterator[Settin
 
 async def _knowledge(settings: Settings, options: RunOptions, console: Console) -> Imported:
     with KnowledgeBar(console) as bar:
-        imported = await import_knowledge(settings, options.knowledge, options.tenant, on_progress=bar.update)
-    console.print(f"Knowledge base: {imported.documents} articles, {imported.embedded} of them new or changed.")
+        imported = await import_knowledge(
+            settings,
+            options.knowledge,
+            options.tenant,
+            on_progress=bar.update,
+            on_unreadable=lambda one: console.print(str(one), style="yellow", markup=False),
+        )
+    changed = imported.added + imported.updated
+    console.print(f"Knowledge base: {changed + imported.unchanged} articles, {changed} of them new or changed.")
     return imported
 
 
@@ -116,14 +121,14 @@ async def _tickets(
             await tracker.run(watch.done, lambda progress: live.update(progress, tickets=len(accepted.event_ids)))
     finally:
         await tracker.stop()
-    calls, cost_usd = await ledger_totals(settings, options.tenant, accepted.event_ids)
+    ledger = await ledger_totals(settings, options.tenant, accepted.event_ids)
     return Summary(
         run_id=options.run_id,
         tickets=len(accepted.event_ids),
         progress=tracker.progress,
         seconds=time.monotonic() - began,
-        ledger_calls=calls,
-        ledger_cost_usd=cost_usd,
+        ledger_calls=ledger.calls,
+        ledger_cost_usd=ledger.cost_usd,
         stage_times=stage_times(tracker.progress, PIPELINE),
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from agents.contract import Agent, PermanentError, Question, TransientError
 from app.kafka.cloudevents import (
@@ -30,12 +30,6 @@ from schemas.usage import UsageRecorded
 QUESTIONS_MAX = 8  # of one event, both rounds together
 
 
-class TopicIds(Protocol):
-    """The id of a topic: another one after it was deleted and made again."""
-
-    def __call__(self, topic: str) -> str: ...
-
-
 class StageHandler:
     def __init__(
         self,
@@ -44,13 +38,11 @@ class StageHandler:
         answerer: Answerer,
         claims: Claims,
         policies: Policies,
-        topic_id: TopicIds,
     ) -> None:
         self._agent = agent
         self._answerer = answerer
         self._claims = claims
         self._policies = policies
-        self._topic_id = topic_id
 
     async def __call__(self, record: Record) -> Sequence[Output]:
         try:
@@ -85,7 +77,7 @@ class StageHandler:
             event_id=event.event_id,
             replay=replay,
             digest=hashlib.sha256(encode(event)).hexdigest(),
-            place=Place(self._topic_id(record.topic), record.partition, record.offset),
+            place=Place(record.topic, record.partition, record.offset),
         )
         if outcome == "conflict":
             raise PermanentError(

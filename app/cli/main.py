@@ -203,13 +203,20 @@ def kb_import(
     async def work() -> Any:
         await create_tenant(settings, tenant)
         with KnowledgeBar(err) as bar:
-            return await import_knowledge(settings, path, tenant, on_progress=bar.update, sync=sync)
+            return await import_knowledge(
+                settings, path, tenant, on_progress=bar.update, on_unreadable=unreadable.append, sync=sync
+            )
 
+    unreadable: list[Any] = []
     imported = _run(work())
+    for one in unreadable:
+        err.print(str(one), markup=False, style="yellow", soft_wrap=True)
     out.print(
-        f"{imported.documents} articles: {imported.embedded} new or changed, {imported.withdrawn} withdrawn; "
-        f"{imported.chunks} passages."
+        f"{imported.added} articles added, {imported.updated} updated, {imported.unchanged} unchanged, "
+        f"{imported.withdrawn} withdrawn; {imported.chunks} passages."
     )
+    if unreadable:
+        raise typer.Exit(1)
 
 
 @app.command("model-server")
@@ -222,11 +229,17 @@ def model_server(
 ) -> None:
     """The offline model: an OpenAI-compatible server that is no language model, and says so in every reply."""
     from app.offline.server import serve
+    from app.offline.simulation import Simulation
 
-    serve(
-        host=host, port=port, state_dir=_settings().state_dir, simulation_file=simulate, call_log=call_log,
-        allow_remote=allow_remote,
-    )  # fmt: skip
+    try:
+        simulation = (
+            Simulation.model_validate_json(_existing(simulate, "--simulate").read_bytes()) if simulate else None
+        )
+        serve(host, port, _settings().state_dir, simulation, call_log=call_log, allow_remote=allow_remote)
+    except ValueError as error:
+        _fail(f"model-server: {error}", USAGE)
+    except OSError as error:
+        _fail(f"model-server: {error.strerror or error} ({host}:{port})", AWAY)
 
 
 @app.command()
@@ -264,10 +277,11 @@ def _settings() -> Settings:
 
 def _resolved(names: tuple[str, ...] | None = None) -> Settings:
     from app.embedded import servers
+    from app.embedded.process import ServerError
 
     try:
         return servers.resolve(_settings(), names=names or servers.SETTINGS)
-    except servers.ServerError as error:
+    except ServerError as error:
         _fail(str(error), AWAY)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import httpx
+import httpx2
 
 from app.embedded.command import deskstream
 from app.embedded.process import Process
@@ -35,7 +35,7 @@ class EmbeddedModelServer(EmbeddedServer):
 
     async def _answers(self) -> bool:
         try:
-            async with httpx.AsyncClient(timeout=PROBE_TIMEOUT_S, trust_env=False) as client:
-                return (await client.get(f"{self._origin}/healthz")).status_code == httpx.codes.OK
-        except httpx.TransportError:
+            async with httpx2.AsyncClient(timeout=PROBE_TIMEOUT_S, trust_env=False) as client:
+                return (await client.get(f"{self._origin}/healthz")).status_code == httpx2.codes.OK
+        except httpx2.TransportError:
             return False

@@ -80,7 +80,7 @@ class Answers:
 
 def handler(answers: list[Any], *, agent: Agent = classify.AGENT, claims: Claims | None = None) -> StageHandler:
     return StageHandler(
-        agent, answerer=Answers(answers), claims=claims or Claims(), policies=Policies(), topic_id=lambda topic: "id",
+        agent, answerer=Answers(answers), claims=claims or Claims(), policies=Policies(),
     )  # fmt: skip
 
 
@@ -135,7 +135,7 @@ async def test_a_second_round_is_asked_where_the_first_answer_needs_it() -> None
 async def test_questions_are_numbered_across_rounds() -> None:
     bad = Reply(reply="x", citations=("elsewhere",), confidence=0.9)
     answers = Answers([bad, bad])
-    stage = StageHandler(draft.AGENT, answerer=answers, claims=Claims(), policies=Policies(), topic_id=lambda t: "id")
+    stage = StageHandler(draft.AGENT, answerer=answers, claims=Claims(), policies=Policies())
     await stage(record(enriched()))
     assert [context.question for _, context in answers.asked] == [0, 1]
 
@@ -161,7 +161,7 @@ async def test_a_provider_that_is_away_is_waited_for() -> None:
 
 async def test_a_replay_has_its_own_number_in_claim_context_and_output() -> None:
     claims, answers = Claims(), Answers([verdict()])
-    stage = StageHandler(classify.AGENT, answerer=answers, claims=claims, policies=Policies(), topic_id=lambda t: "id")
+    stage = StageHandler(classify.AGENT, answerer=answers, claims=claims, policies=Policies())
     following = (await stage(record(received(), replay=2)))[-1]
     assert (claims.claimed[0]["replay"], answers.asked[0][1].replay) == (2, 2)
     assert header(following.headers, "deskstream-replay") == "2"

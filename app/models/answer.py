@@ -1,0 +1,242 @@
+"""Answers an agent's questions (port: Answerer): journalled, guarded, validated, priced.
+
+begin (stored? done) -> call -> validate -> finish; malformed: once more with what was wrong; then a typed failure
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import orjson
+from pydantic import BaseModel, ValidationError
+
+from agents.contract import ModelCall, PermanentError, PolicyLookup, Question, Search
+from app.models.errors import charged
+from app.models.guard import PLACE_S_MAX, Guard
+from app.models.prices import Prices
+from app.models.prompts import PromptLibrary, Rendered
+from app.ports import (
+    Answered,
+    CallContext,
+    CallKey,
+    ChatModel,
+    ChatRequest,
+    Embedder,
+    Intent,
+    Journal,
+    Knowledge,
+    LedgerRow,
+    Policies,
+    Run,
+)
+from schemas.usage import Usage
+
+_ATTEMPTS_MAX = 2  # the first answer and one repair
+_EMBED_TIMEOUT_S = 120.0
+_ERRORS_SHOWN_MAX = 3
+_BAD_ANSWER_CHARS_MAX = 4_000
+
+
+class Refused(PermanentError):
+    """A PermanentError that knows what was spent before it."""
+
+    def __init__(self, reason: str, message: str, ledger: Sequence[LedgerRow]) -> None:
+        super().__init__(reason, message)
+        self.ledger = tuple(ledger)
+
+
+class Malformed(Exception):
+    """An answer that is not what was asked for; the message tells the model what is wrong."""
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What a call gave: bytes for the journal, what they cost, and whether they are of use."""
+
+    answer: bytes
+    usage: Usage
+    outcome: Any  # "ok" or "malformed"
+    latency_s: float
+
+
+@dataclass
+class ModelAnswerer:
+    chat: ChatModel
+    embedder: Embedder
+    knowledge: Knowledge
+    policies: Policies
+    journal: Journal
+    prompts: PromptLibrary
+    prices: Prices
+    guard: Guard
+    models: dict[str, str]  # prompt to the model's name as the provider knows it
+    label: Callable[[str], str]  # the model's name as the ledger shows it
+    on_call: Callable[[LedgerRow], None] = lambda row: None
+
+    async def answer(self, question: Question, context: CallContext) -> Answered:
+        match question:
+            case ModelCall():
+                return await self._ask_model(question, context)
+            case Search():
+                return await self._search(question, context)
+            case PolicyLookup():
+                return Answered(await self.policies.policy(context.tenant))
+
+    # -- a chat completion
+
+    async def _ask_model(self, call: ModelCall[Any], context: CallContext) -> Answered:
+        rendered = self.prompts.render(call)
+        ledger: list[LedgerRow] = []
+        problem = ""
+        for attempt in range(_ATTEMPTS_MAX):
+            request = self._request(call, rendered)
+            intent = self._intent(call, rendered, context, attempt)
+            stored = await self._journalled(intent, ledger, partial(self._chat, request, call))
+            kept = orjson.loads(stored)
+            try:
+                return Answered(validated(kept, call.reply), tuple(ledger))
+            except Malformed as error:
+                problem = str(error)
+                rendered = _with_correction(rendered, kept["text"], problem)
+        raise Refused("malformed_answer", f"{self.models[call.prompt]} answered twice wrongly: {problem}", ledger)
+
+    async def _chat(self, request: ChatRequest, call: ModelCall[Any], run: Run) -> _Made:
+        result = await self.chat.complete(replace(request, call_id=run.call_id))  # the id is known only now
+        kept = {"text": result.text, "model": result.model, "finish_reason": result.finish_reason}
+        try:
+            validated(kept, call.reply)
+            outcome = "ok"
+        except Malformed:
+            outcome = "malformed"
+        return _Made(orjson.dumps(kept), result.usage, outcome, result.latency_s)
+
+    def _request(self, call: ModelCall[Any], rendered: Rendered) -> ChatRequest:
+        return ChatRequest(
+            model=self.models[call.prompt],
+            messages=rendered.messages,
+            max_tokens=call.max_tokens,
+            timeout_s=call.timeout_s,
+            response_format=rendered.response_format,
+            call_id="",
+        )
+
+    def _intent(self, call: ModelCall[Any], rendered: Rendered, context: CallContext, attempt: int) -> Intent:
+        model = self.models[call.prompt]
+        body = orjson.dumps([model, call.max_tokens, rendered.messages, rendered.response_format])
+        return Intent(
+            key=_key(context, attempt),
+            root_id=context.root_id,
+            operation="chat",
+            provider=self.chat.provider,
+            model=self.label(model),
+            prompt_version=rendered.version,
+            digest=hashlib.sha256(body).hexdigest(),
+            cost_usd_max=self.prices.cost_usd_max(model, request_bytes=len(body), output_tokens_max=call.max_tokens),
+            timeout_s=call.timeout_s + PLACE_S_MAX,
+        )
+
+    # -- a search
+
+    async def _search(self, search: Search, context: CallContext) -> Answered:
+        ledger: list[LedgerRow] = []
+        body = search.query.encode()
+        intent = Intent(
+            key=_key(context, 0),
+            root_id=context.root_id,
+            operation="embeddings",
+            provider=self.embedder.provider,
+            model=self.embedder.model,
+            prompt_version="query/1",
+            digest=hashlib.sha256(body).hexdigest(),
+            cost_usd_max=self.prices.cost_usd_max(self.embedder.model, request_bytes=len(body), output_tokens_max=0),
+            timeout_s=_EMBED_TIMEOUT_S + PLACE_S_MAX,
+        )
+        vector = np.frombuffer(await self._journalled(intent, ledger, lambda run: self._embed(search)), np.float32)
+        try:
+            passages = await self.knowledge.search(
+                tenant=context.tenant, query=search.query, vector=vector, language=search.language, limit=search.limit
+            )
+        except PermanentError as error:
+            raise Refused(error.reason, str(error), ledger) from error
+        return Answered(passages, tuple(ledger))
+
+    async def _embed(self, search: Search) -> _Made:
+        began = asyncio.get_running_loop().time()
+        vectors, usage = await self.embedder.embed([search.query], kind="query")
+        latency_s = asyncio.get_running_loop().time() - began
+        return _Made(vectors[0].astype(np.float32).tobytes(), usage, "ok", latency_s)
+
+    # -- the journal around both
+
+    async def _journalled(
+        self, intent: Intent, ledger: list[LedgerRow], make: Callable[[Run], Awaitable[_Made]]
+    ) -> bytes:
+        """The answer, stored or made now. Every request ever made for it is added to ``ledger``."""
+        begun = await self.journal.begin(intent)
+        ledger.extend(begun.lost)
+        if not isinstance(begun, Run):
+            ledger.append(begun.row)
+            return begun.answer
+        try:
+            async with self.guard.call(intent.model):
+                made = await make(begun)
+        except BaseException as error:
+            # Cancelled too: the provider may have the request, and the key must not stay reserved.
+            await asyncio.shield(self.journal.fail(begun.call_id, error=repr(error), charged=charged(error)))
+            if isinstance(error, PermanentError):
+                raise Refused(error.reason, str(error), ledger) from error
+            raise
+        cost_usd, known = self.prices.cost_usd(intent.model, made.usage)
+        row = await self.journal.finish(
+            begun.call_id,
+            answer=made.answer,
+            usage=made.usage,
+            cost_usd=cost_usd,
+            price_known=known,
+            outcome=made.outcome,
+            latency_s=made.latency_s,
+        )
+        self.on_call(row)
+        ledger.append(row)
+        return made.answer
+
+
+def validated(kept: dict[str, Any], reply: type[BaseModel]) -> Any:
+    """The answer as ``reply``; a field ``model`` of it is filled with the provider's name. Raises Malformed."""
+    if kept["finish_reason"] == "length":
+        raise Malformed("the answer was cut off at the limit of tokens: be briefer")
+    try:
+        data = orjson.loads(_object_in(kept["text"]))
+    except orjson.JSONDecodeError as error:
+        raise Malformed(f"not a JSON object: {error}") from error
+    if isinstance(data, dict) and "model" in reply.model_fields:
+        data["model"] = kept["model"]
+    try:
+        return reply.model_validate(data)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_input=False)[:_ERRORS_SHOWN_MAX]
+        raise Malformed("; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in problems)) from error
+
+
+def _object_in(text: str) -> str:
+    """From the first brace to the last: models like to put a fence or a sentence around."""
+    start, end = text.find("{"), text.rfind("}")
+    return text[start : end + 1] if start >= 0 else text
+
+
+def _with_correction(rendered: Rendered, answer: str, problem: str) -> Rendered:
+    more = (
+        {"role": "assistant", "content": answer[:_BAD_ANSWER_CHARS_MAX] or "(empty)"},
+        {"role": "user", "content": f"That was not valid: {problem}. Answer again, with the JSON object only."},
+    )
+    return Rendered((*rendered.messages, *more), rendered.version, rendered.response_format)
+
+
+def _key(context: CallContext, attempt: int) -> CallKey:
+    return CallKey(context.tenant, context.stage, context.event_id, context.replay, context.question, attempt)

@@ -1,0 +1,111 @@
+"""Chat and embeddings of an OpenAI-compatible server (ports: ChatModel, Embedder)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from agents.contract import PermanentError
+from app.models.errors import CallFailed
+from app.models.provider import Provider
+from app.models.usage import UnknownUsage, normalised
+from app.ports import ChatRequest, ChatResult, Vector
+from schemas.usage import Usage
+
+_EMBED_TEXTS_MAX = 64  # of one request
+_EMBED_S_MAX = 120.0
+
+
+class Chat:
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+        self.provider = provider.name
+
+    async def complete(self, request: ChatRequest) -> ChatResult:
+        """Raises CallFailed, RateLimited, ProviderAway, PermanentError("provider_refused")."""
+        began = time.monotonic()
+        options: dict[str, Any] = {"response_format": request.response_format} if request.response_format else {}
+        with self._provider.errors(request.model):
+            completion = await self._provider.client.chat.completions.create(
+                model=request.model,
+                messages=list(request.messages),  # type: ignore[arg-type] # plain dicts of the same shape
+                max_tokens=request.max_tokens,
+                timeout=request.timeout_s,
+                extra_headers={"Idempotency-Key": request.call_id},
+                **options,
+            )
+        if not completion.choices:
+            raise CallFailed(f"{request.model}: an answer without choices", charged="unknown")
+        choice = completion.choices[0]
+        return ChatResult(
+            text=_text(choice.message.content),
+            usage=_usage(completion.usage, request.model),
+            model=completion.model or request.model,
+            finish_reason=choice.finish_reason or "",
+            latency_s=time.monotonic() - began,
+        )
+
+
+class Embeddings:
+    """``model`` is the labelled name under which vectors are kept; ``asked_model`` goes to the server."""
+
+    def __init__(self, provider: Provider, *, model: str, dimensions: int) -> None:
+        self._provider = provider
+        self._asked_model = model
+        self.provider = provider.name
+        self.model = provider.label(model)
+        self.dimensions = dimensions
+
+    async def embed(self, texts: Sequence[str], *, kind: Literal["query", "passage"]) -> tuple[Vector, Usage]:
+        """Unit vectors of shape (len(texts), dimensions). Raises as Chat.complete, and PermanentError("dimensions")."""
+        parts, usages = [], []
+        for start in range(0, len(texts), _EMBED_TEXTS_MAX):
+            vectors, usage = await self._embed_some(texts[start : start + _EMBED_TEXTS_MAX], kind)
+            parts.append(vectors)
+            usages.append(usage)
+        if not parts:
+            return np.zeros((0, self.dimensions), np.float32), Usage()
+        return np.concatenate(parts), Usage(input_tokens=sum(usage.input_tokens for usage in usages))
+
+    async def _embed_some(self, texts: Sequence[str], kind: str) -> tuple[Vector, Usage]:
+        # Others take no such field, and some refuse what they don't know.
+        extra = {"input_type": kind} if self._provider.is_offline else {}
+        with self._provider.errors(self._asked_model):
+            response = await self._provider.client.embeddings.create(
+                model=self._asked_model,
+                input=list(texts),
+                dimensions=self.dimensions,
+                encoding_format="float",
+                timeout=_EMBED_S_MAX,
+                extra_body=extra,
+            )
+        rows = sorted(response.data, key=lambda row: row.index)
+        vectors = np.array([row.embedding for row in rows], np.float32)
+        if vectors.shape != (len(texts), self.dimensions):
+            # Some servers ignore the number that they are asked for.
+            raise PermanentError(
+                "dimensions",
+                f"{self._asked_model} gave vectors of shape {vectors.shape}, not {(len(texts), self.dimensions)}: "
+                "set EMBEDDINGS_DIMENSIONS to what it gives, and import again",
+            )
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return vectors / np.maximum(lengths, 1e-12), _usage(response.usage, self._asked_model)
+
+
+def _text(content: Any) -> str:
+    """Some servers answer with a list of parts, or with nothing."""
+    if isinstance(content, list):
+        return "".join(str(part.get("text", "")) if isinstance(part, dict) else str(part) for part in content)
+    return content or ""
+
+
+def _usage(reported: Any, model: str) -> Usage:
+    if reported is None:
+        raise CallFailed(f"{model}: an answer without usage: its cost is unknown", charged="unknown")
+    try:
+        return normalised(reported.model_dump(exclude_none=True))
+    except UnknownUsage as error:
+        raise CallFailed(f"{model}: {error}", charged="unknown") from error

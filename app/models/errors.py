@@ -1,0 +1,31 @@
+"""What can go wrong with a call, beside ``ProviderAway``: was it charged?"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from agents.contract import TransientError
+
+Charged = Literal["no", "unknown"]
+
+
+class CallFailed(TransientError):
+    """The provider failed at this call. ``charged`` is unknown when it may have done its work."""
+
+    def __init__(self, message: str, *, charged: Charged, retry_after_s: float | None = None) -> None:
+        super().__init__(message, retry_after_s=retry_after_s)
+        self.charged: Charged = charged
+
+
+class RateLimited(CallFailed):
+    """429: refused, not charged."""
+
+    def __init__(self, message: str, *, retry_after_s: float | None) -> None:
+        super().__init__(message, charged="no", retry_after_s=retry_after_s)
+
+
+def charged(error: BaseException) -> Charged:
+    """For any failure of a call. What was cancelled or is a bug of ours may have reached the provider."""
+    if isinstance(error, CallFailed):
+        return error.charged
+    return "no" if isinstance(error, TransientError) else "unknown"

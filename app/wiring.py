@@ -1,0 +1,246 @@
+"""Which concrete parts there are, and how they are put together. Nothing else names them all."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+import structlog
+
+from agents.contract import Agent, PermanentError
+from app import metrics
+from app.config import Settings
+from app.kafka.connection import client_options
+from app.kafka.topics import partition_counts
+from app.knowledge.documents import Document, Unreadable, read
+from app.knowledge.importing import Imported, import_documents
+from app.knowledge.search import Knowledge
+from app.models import prices, provider
+from app.models.answer import ModelAnswerer
+from app.models.client import Chat, Embeddings
+from app.models.guard import Guard
+from app.models.prompts import PromptLibrary
+from app.ports import ChatRequest
+from app.runtime.record import Limits, Stage
+from app.runtime.worker import Worker
+from app.stage import StageHandler, admit
+from app.store import database, policies
+from app.store.claims import Claims
+from app.store.journal import Journal
+from app.store.ledger import spend, total
+from schemas.policy import TenantPolicy
+from schemas.topics import DEAD_LETTER_TOPIC, TOPICS
+
+log = structlog.get_logger()
+
+# Heartbeat, begins, finishes, failures and claims at once.
+_RUNTIME_CONNECTIONS_MAX = 10
+_APP_CONNECTIONS_MAX = 10
+_ROOT_IDS_MAX = 10_000  # of one query
+# Waiting for a slow answer may take several attempts; the engine's own limit comes last.
+_PROBE_TOKENS = 16
+
+
+def say(text: str) -> None:
+    """To the log of this process."""
+    log.warning(text)
+
+
+async def run_stage(settings: Settings, agent: Agent, stop: asyncio.Event) -> None:
+    """One worker of ``agent``'s stage until ``stop``. ``settings`` must be resolved."""
+    configure_log(settings.log_level)
+    port = metrics.serve(settings.metrics_host, settings.metrics_port)
+    log.info("stage_started", stage=agent.name, metrics=f"http://{settings.metrics_host}:{port}/metrics")
+    await _check_topics(settings)
+    async with _stage_handler(settings, agent) as handler:
+        stage = Stage(
+            topic=agent.consumes.TOPIC,
+            group=f"deskstream-{agent.name}",
+            handler=handler,
+            dead_letter_topic=DEAD_LETTER_TOPIC,
+            admit=admit,
+            limits=Limits(
+                in_flight_max=settings.in_flight_max, time_in_flight_s_max=settings.record_time_in_flight_s_max
+            ),
+        )
+        worker = Worker(stage, client=client_options(settings), observer=metrics.StageMetrics(agent.name), on_wait=say)
+        await worker.run(stop)
+    log.info("stage_stopped", stage=agent.name)
+
+
+@asynccontextmanager
+async def _stage_handler(settings: Settings, agent: Agent) -> AsyncIterator[StageHandler]:
+    async with AsyncExitStack() as stack:
+        runtime = await _pool(stack, settings, "deskstream_runtime", _RUNTIME_CONNECTIONS_MAX)
+        tenant_pool = await _pool(stack, settings, "deskstream_app", _APP_CONNECTIONS_MAX)
+        journal = Journal(runtime, on_repeated=lambda count: metrics.REPEATED.labels(agent.name).inc(count))
+        claims = Claims(runtime)
+        await journal.start()
+        stack.push_async_callback(journal.close)
+        stack.push_async_callback(claims.close)
+        models = await _provider(stack, settings.llm_base_url, settings.llm_api_key)
+        embedder = await _embedder(stack, settings)
+        known = policies.Policies(tenant_pool)
+        answerer = ModelAnswerer(
+            chat=Chat(models),
+            embedder=embedder,
+            knowledge=Knowledge(tenant_pool, model=embedder.model),
+            policies=known,
+            journal=journal,
+            prompts=PromptLibrary(cache_control=settings.llm_cache_control, json_schema=settings.llm_json_schema),
+            prices=prices.load(settings.prices_file),
+            guard=Guard(),
+            models=models_by_prompt(settings),
+            label=models.label,
+            on_call=metrics.count_call,
+        )
+        yield StageHandler(agent, answerer=answerer, claims=claims, policies=known)
+
+
+def models_by_prompt(settings: Settings) -> dict[str, str]:
+    return {"classify": settings.classify_model, "draft": settings.draft_model, "ground": settings.ground_model}
+
+
+# -- what commands need
+
+
+async def create_tenant(settings: Settings, tenant: str) -> bool:
+    """False where it exists already."""
+    async with AsyncExitStack() as stack:
+        pool = await _pool(stack, settings, "deskstream_app", 1)
+        return await policies.create_tenant(pool, TenantPolicy(tenant=tenant))
+
+
+async def import_knowledge(
+    settings: Settings,
+    path: Path,
+    tenant: str,
+    *,
+    on_progress: Callable[[int, int], None],
+    on_unreadable: Callable[[Unreadable], None],
+    sync: bool = False,
+) -> Imported:
+    """Raises OSError, TransientError, PermanentError. What cannot be read is reported and passed over."""
+    async with AsyncExitStack() as stack:
+        pool = await _pool(stack, settings, "deskstream_app", _APP_CONNECTIONS_MAX)
+        embedder = await _embedder(stack, settings)
+        readable = _readable(read(path), on_unreadable)
+        return await import_documents(pool, embedder, readable, tenant=tenant, sync=sync, progress=on_progress)
+
+
+def _readable(
+    found: Iterable[Document | Unreadable], on_unreadable: Callable[[Unreadable], None]
+) -> Iterator[Document]:
+    for one in found:
+        if isinstance(one, Unreadable):
+            on_unreadable(one)
+        else:
+            yield one
+
+
+@dataclass(frozen=True)
+class LedgerTotals:
+    calls: int
+    cost_usd: Decimal
+
+
+async def ledger_totals(settings: Settings, tenant: str, root_ids: Iterable[str]) -> LedgerTotals:
+    """Calls and cost of these tickets as the ledger has them, unconfirmed ones with their bound."""
+    wanted = sorted(root_ids)
+    calls, cost_usd = 0, Decimal(0)
+    async with AsyncExitStack() as stack:
+        pool = await _pool(stack, settings, "deskstream_runtime", 1)
+        for start in range(0, len(wanted), _ROOT_IDS_MAX):
+            found = total(await spend(pool, tenant=tenant, root_ids=wanted[start : start + _ROOT_IDS_MAX]))
+            calls += found.calls + found.unconfirmed
+            cost_usd += found.cost_usd + found.unconfirmed_usd_max
+    return LedgerTotals(calls, cost_usd)
+
+
+async def probe_model(settings: Settings, prompt: str) -> str:
+    """One small call; gives who answered. Raises as the client does."""
+    async with AsyncExitStack() as stack:
+        models = await _provider(stack, settings.llm_base_url, settings.llm_api_key)
+        name = models_by_prompt(settings)[prompt]
+        if models.is_offline:
+            return f"{name} would be asked, but the offline model at {models.url} answers: it is no language model"
+        result = await Chat(models).complete(
+            ChatRequest(
+                model=name,
+                messages=({"role": "user", "content": "Say ok."},),
+                max_tokens=_PROBE_TOKENS,
+                timeout_s=20,
+                response_format=None,
+                call_id="doctor",
+            )
+        )
+        priced = prices.load(settings.prices_file).cost_usd(name, result.usage)[1]
+        return f"{result.model} at {models.url}" + ("" if priced else ": no price known; set PRICES_FILE")
+
+
+async def probe_embeddings(settings: Settings) -> str:
+    async with AsyncExitStack() as stack:
+        embedder = await _embedder(stack, settings)
+        await embedder.embed(["ok"], kind="query")
+        return f"{embedder.model}, {embedder.dimensions} dimensions, at {settings.embeddings_base_url}"
+
+
+def settings_as_environment(settings: Settings) -> dict[str, str]:
+    """For a child process: the addresses that were resolved here. The rest it reads as this process did."""
+    names = ("kafka_bootstrap", "database_url", "llm_base_url", "embeddings_base_url")
+    found = {name.upper(): str(getattr(settings, name)) for name in names if getattr(settings, name)}
+    return {**found, "STATE_DIR": os.fspath(settings.state_dir.absolute())}
+
+
+def configure_log(level: str) -> None:
+    """JSON lines to standard output."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+    )
+
+
+# -- parts
+
+
+async def _pool(stack: AsyncExitStack, settings: Settings, role: database.Role, connections_max: int) -> database.Pool:
+    assert settings.database_url, "settings are resolved first"
+    pool = await database.connect(settings.database_url, role=role, connections_max=connections_max)
+    stack.push_async_callback(pool.close)
+    return pool
+
+
+async def _provider(stack: AsyncExitStack, url: str | None, key: object) -> provider.Provider:
+    assert url, "settings are resolved first"
+    connected = await provider.connect(url, key, say)  # type: ignore[arg-type]
+    stack.push_async_callback(connected.close)
+    return connected
+
+
+async def _embedder(stack: AsyncExitStack, settings: Settings) -> Embeddings:
+    server = await _provider(stack, settings.embeddings_base_url, settings.embeddings_api_key or settings.llm_api_key)
+    return Embeddings(server, model=settings.embeddings_model, dimensions=settings.embeddings_dimensions)
+
+
+async def _check_topics(settings: Settings) -> None:
+    """Raises PermanentError where a topic is missing or has another number of partitions than the rest: outputs go
+    to the partition number of their input."""
+    counts = await partition_counts(client_options(settings))
+    if missing := [name for name in TOPICS if name not in counts]:
+        raise PermanentError("no_topic", f"there is no topic {', '.join(missing)}: run `deskstream topics create`")
+    if len(set(counts.values())) > 1:
+        listed = ", ".join(f"{name} {count}" for name, count in counts.items())
+        raise PermanentError("partitions_differ", f"topics differ in partitions ({listed}): see `deskstream doctor`")
