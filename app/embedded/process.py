@@ -52,6 +52,7 @@ class Running:
     pid: int
     started: str
     log: str
+    log_start: int = 0  # bytes that were in the log before
 
 
 def launch(process: Process) -> Running:
@@ -61,6 +62,7 @@ def launch(process: Process) -> Running:
         if process.log.stat().st_size > LOG_BYTES_MAX:
             process.log.replace(process.log.with_name(process.log.name + ".1"))
     with process.log.open("ab") as log:
+        log_start = log.tell()
         try:
             child = subprocess.Popen(  # noqa: S603 - argv is ours, and there is no shell
                 process.argv,
@@ -75,7 +77,7 @@ def launch(process: Process) -> Running:
         except OSError as error:
             raise ServerError(f"{process.name} cannot be started: {error}") from error
     _children[child.pid] = child
-    return Running(process.name, child.pid, start_mark(child.pid) or "", str(process.log))
+    return Running(process.name, child.pid, start_mark(child.pid) or "", str(process.log), log_start)
 
 
 async def start(process: Process) -> Running:
@@ -200,7 +202,7 @@ def _group(user: str) -> int:
 def _tail(running: Running) -> str:
     try:
         with Path(running.log).open("rb") as log:
-            log.seek(max(0, log.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
+            log.seek(max(running.log_start, log.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
             return log.read().decode(errors="replace").strip()
     except OSError:
         return "(no log)"

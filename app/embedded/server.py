@@ -93,9 +93,11 @@ class EmbeddedServer(ABC):
                 todo = await self.prepare()  # it was just ending
             else:
                 return False
+        began = time.monotonic()
         running = process.launch(todo)
         _write(self._record_file, asdict(running))
         await process.ready_or_killed(todo, running)
+        self.say(f"{self.name} is up ({time.monotonic() - began:.1f} s)")
         return True
 
     async def stop(self) -> bool:

@@ -238,10 +238,12 @@ async def test_without_maven_the_message_says_what_to_install(tmp_path: Path, mo
         await EmbeddedKafka(tmp_path / "kafka").start()
 
 
-async def test_a_process_that_ends_while_starting_shows_its_log(tmp_path: Path) -> None:
-    failing = Process("failing", ("sh", "-c", "echo the reason; exit 3"), tmp_path / "log", ready=never)
-    with pytest.raises(ServerError, match="the reason"):
-        await start(failing)
+async def test_a_process_that_ends_while_starting_shows_its_log_of_this_time(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("an older reason\n")
+    with pytest.raises(ServerError, match="the reason") as caught:
+        await start(Process("failing", ("sh", "-c", "echo the reason; exit 3"), log, ready=never))
+    assert "older" not in str(caught.value)
 
 
 async def test_a_process_that_does_not_get_ready_is_stopped(tmp_path: Path) -> None:
