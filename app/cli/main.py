@@ -1,7 +1,7 @@
 """``deskstream``: the command line. Commands are thin; what they do stands in the modules they call.
 
 Exit codes: 0 done; 1 done, but something is wrong (a check, an unaccounted ticket); 2 wrong usage or setting;
-3 a server is away or refused; 130 interrupted.
+3 a server is away or refused; 70 a bug; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ import json
 import secrets
 import signal
 import sys
-from collections.abc import Coroutine
+import traceback
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
@@ -27,9 +29,12 @@ from app.config import Settings, describe_problem
 
 T = TypeVar("T")
 
-USAGE, AWAY, INTERRUPTED = 2, 3, 130
+USAGE, AWAY, BUG, INTERRUPTED = 2, 3, 70, 130
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Answers customer-support tickets on a Kafka bus.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    help="Answers customer-support tickets on a Kafka bus.",
+)  # fmt: skip
 topics_app = typer.Typer(no_args_is_help=True, help="The topics on the broker.")
 db_app = typer.Typer(no_args_is_help=True, help="The database's schema.")
 kb_app = typer.Typer(no_args_is_help=True, help="The tenant's knowledge base.")
@@ -125,7 +130,8 @@ def stage(name: Annotated[str, typer.Argument(help=", ".join(STAGES))]) -> None:
             loop.add_signal_handler(number, stop.set)
         await run_stage(_resolved(), STAGES[name], stop)
 
-    _run(work())
+    # Thousands of calls in flight; elsewhere asyncio's own loop, which can start a process as another user.
+    _run(work(), loop_factory=uvloop.new_event_loop)
 
 
 @app.command()
@@ -258,7 +264,12 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 def main() -> None:
-    app()
+    try:
+        app()
+    except Exception as error:  # noqa: BLE001 - a bug of ours: its trace goes to a file, not to the user
+        file = _keep_trace()
+        err.print(f"This is a bug: {type(error).__name__}: {error}\nIts trace is in {file}.", style="red", markup=False)
+        sys.exit(BUG)
 
 
 # -- what every command shares
@@ -285,7 +296,7 @@ def _resolved(names: tuple[str, ...] | None = None) -> Settings:
         _fail(str(error), AWAY)
 
 
-def _run(work: Coroutine[Any, Any, T]) -> T:
+def _run(work: Coroutine[Any, Any, T], *, loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None) -> T:
     """Run it; every expected failure becomes one line and an exit code."""
     from aiokafka.errors import KafkaError
 
@@ -300,7 +311,8 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         return await task
 
     try:
-        return uvloop.run(interruptible())
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            return runner.run(interruptible())
     except (KeyboardInterrupt, asyncio.CancelledError):
         err.print("Interrupted; what this command started is stopped.")
         raise typer.Exit(INTERRUPTED) from None
@@ -311,6 +323,12 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         _fail(f"{place}{error.strerror or error}", AWAY)
+
+
+def _keep_trace() -> Path:
+    with NamedTemporaryFile("w", prefix="deskstream-bug-", suffix=".log", delete=False) as file:
+        traceback.print_exc(file=file)
+    return Path(file.name)
 
 
 def _existing(path: Path, option: str) -> Path:

@@ -1,4 +1,4 @@
-"""What `deskstream run` runs on: real tickets and articles where they are at hand, else the demo set in this package."""
+"""What `deskstream run` runs on: real tickets and articles where they are at hand, else the demo set here."""
 
 from __future__ import annotations
 
