@@ -162,7 +162,7 @@ async def _copy_dependencies(folder: Path, *, say: Say) -> None:
             "the embedded Kafka is fetched by Maven, and there is no mvn: install it (Debian and Ubuntu: apt-get"
             " install maven; macOS: brew install maven), or set KAFKA_BOOTSTRAP to a Kafka of your own"
         )
-    say("Apache Kafka: fetching its jars (once, about 130 MB)")
+    say("Apache Kafka: fetching its jars (once, about 65 MB)")
     command = (maven, "-B", "-f", str(POM), "dependency:copy-dependencies", f"-DoutputDirectory={folder}")
     status, output = await _run(command, timeout_s=INSTALL_TIMEOUT_S, count="Downloaded from", say=say)
     if status != 0:
