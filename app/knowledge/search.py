@@ -10,7 +10,8 @@ from schemas.tickets import Passage
 
 CANDIDATES = 50  # of each kind
 RANK_CONSTANT = 60  # of reciprocal rank fusion, as in its paper: flat enough that neither kind rules alone
-CHUNKS_OF_DOCUMENT_MAX = 2
+# Five passages of five documents: hit@5 0.330 on real tickets, where two of one were allowed 0.297.
+CHUNKS_OF_DOCUMENT_MAX = 1
 # Up to here all chunks of the tenant are compared, which is exact; above, HNSW. A filtered walk through an index that
 # all tenants share would look at the others' chunks for most of its time, and miss some of a small tenant's.
 EXACT_CHUNKS_MAX = 10_000

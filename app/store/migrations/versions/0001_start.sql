@@ -130,7 +130,7 @@ as $$
     )
     -- ts_rank of one word rises with its count ever more slowly, and higher in a title: the shape of BM25.
     select document_id, version, chunk,
-           (select sum(weight * ts_rank('{0.1, 0.2, 0.4, 1.0}', tsv, word)) from asked) as score
+           (select sum(weight * ts_rank('{0.4, 0.4, 0.6, 1.0}', tsv, word)) from asked) as score
     from found
     order by score desc, document_id, chunk
     limit chunks_max
