@@ -33,10 +33,14 @@ class Progress:
     reasons: Counter[str] = field(default_factory=Counter)
     dead: dict[str, str] = field(default_factory=dict)  # root id (or place) to reason
     repeated: int = 0
-    calls: dict[str, str] = field(default_factory=dict)  # call id to model
-    call_outcomes: Counter[str] = field(default_factory=Counter)
-    cost_usd: Decimal = Decimal(0)
+    # By call id; the newest row wins, since a call first told as unconfirmed may turn out to have been answered.
+    calls: dict[str, str] = field(default_factory=dict)  # to model
+    costs_usd: dict[str, Decimal] = field(default_factory=dict)
     invalid_citations: int = 0
+
+    @property
+    def cost_usd(self) -> Decimal:
+        return sum(self.costs_usd.values(), Decimal(0))
 
     def count(self, topic: str) -> int:
         return len(self.at_ms[topic])
@@ -92,16 +96,19 @@ class Tracker:
         if record.topic == DEAD_LETTER_TOPIC:
             self._count_dead(record)
             return
-        event = orjson.loads(record.value)
+        event = _event(record.value)
+        if event is None:
+            return  # what nobody can read is counted by its dead letter
         if record.topic == UsageRecorded.TOPIC:
             self._count_call(event)
             return
         seen = self.progress.at_ms[record.topic]
+        root = _root(event, record)
         # A root id twice in a topic: a repeat at the door is dropped by the first stage, anywhere else it is damage.
-        if event["root_id"] in seen:
+        if root in seen:
             self.progress.repeated += record.topic != TicketReceived.TOPIC
             return
-        seen[event["root_id"]] = record.timestamp
+        seen[root] = record.timestamp
         if record.topic == TicketRouted.TOPIC:
             self._count_route(event)
 
@@ -112,17 +119,23 @@ class Tracker:
         self.progress.invalid_citations += any(cited not in known for cited in event["draft"]["citations"])
 
     def _count_dead(self, record: Any) -> None:
-        root = f"{record.partition}/{record.offset}"
-        try:
-            event = orjson.loads(record.value or b"{}")
-            root = event.get("root_id") or event.get("event_id") or root
-        except orjson.JSONDecodeError:
-            pass  # what could not be read is counted by its place
+        event = _event(record.value) or {}
+        root = _root(event, record)
         self.progress.dead[root] = header(record.headers, "dlq-reason") or "unknown"
 
     def _count_call(self, event: dict[str, Any]) -> None:
-        if event["call_id"] in self.progress.calls:
-            return
         self.progress.calls[event["call_id"]] = event["model"]
-        self.progress.call_outcomes[event["outcome"]] += 1
-        self.progress.cost_usd += Decimal(event["cost_usd"])
+        self.progress.costs_usd[event["call_id"]] = Decimal(event["cost_usd"])
+
+
+def _event(value: bytes | None) -> dict[str, Any] | None:
+    try:
+        event = orjson.loads(value or b"")
+    except orjson.JSONDecodeError:
+        return None
+    return event if isinstance(event, dict) else None
+
+
+def _root(event: dict[str, Any], record: Any) -> str:
+    """Whose ticket it is; by its place where the event does not say."""
+    return str(event.get("root_id") or event.get("event_id") or f"{record.partition}/{record.offset}")

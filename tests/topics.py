@@ -82,15 +82,16 @@ class Bench:
         )  # fmt: skip
         return Worker(stage, client=self.client, observer=observer or Seen(), on_wait=on_wait)
 
-    async def read(self, topic: str, *, at_least: int = 0) -> list[Any]:
-        """Every committed record up to the topic's end, once there are ``at_least`` so many."""
+    async def read(self, topic: str, *, at_least: int = 0, including: set[bytes] | None = None) -> list[Any]:
+        """Every committed record up to the topic's end, once there are ``at_least`` so many, ``including`` values."""
         records: list[Any] = []
         async with reader(self.client, topic) as consumer:
             async with asyncio.timeout(WAIT_S_MAX):
                 while True:
                     for found in (await consumer.getmany(timeout_ms=100)).values():
                         records += found
-                    if len(records) >= at_least and await _at_end(consumer):
+                    complete = len(records) >= at_least and (including or set()) <= {r.value for r in records}
+                    if complete and await _at_end(consumer):
                         return records
 
 
