@@ -110,6 +110,13 @@ def models_by_prompt(settings: Settings) -> dict[str, str]:
 # -- what commands need
 
 
+@asynccontextmanager
+async def runtime_pool(settings: Settings) -> AsyncIterator[database.Pool]:
+    """Sees all tenants' calls, claims and dead letters; no articles."""
+    async with AsyncExitStack() as stack:
+        yield await _pool(stack, settings, "deskstream_runtime", 2)
+
+
 async def create_tenant(settings: Settings, tenant: str) -> bool:
     """False where it exists already."""
     async with AsyncExitStack() as stack:

@@ -7,29 +7,19 @@ Exit codes: 0 done; 1 done, but something is wrong (a check, an unaccounted tick
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
 import signal
 import sys
-import traceback
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import NamedTemporaryFile
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any
 
 import typer
 import uvloop
-from pydantic import ValidationError
-from rich.console import Console
 
 from agents.pipeline import STAGES
-from app.config import Settings, describe_problem
-
-T = TypeVar("T")
-
-USAGE, AWAY, BUG, INTERRUPTED = 2, 3, 70, 130
+from app.cli import dead_letters, shared
+from app.cli.shared import AsJson, err, out
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -41,12 +31,9 @@ kb_app = typer.Typer(no_args_is_help=True, help="The tenant's knowledge base.")
 app.add_typer(topics_app, name="topics")
 app.add_typer(db_app, name="db")
 app.add_typer(kb_app, name="kb")
-
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+app.add_typer(dead_letters.app, name="dlq")
 
 Tenant = Annotated[str, typer.Option("--tenant", "-t", help="Whose: lower-case letters, digits, - and _.")]
-AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 
 @app.command()
@@ -63,20 +50,20 @@ def run(
     from app.run import RunOptions
     from app.run import run as run_all
 
-    settings = _settings()
+    settings = shared.settings()
     options = RunOptions(
-        tickets=_existing(tickets or demo.tickets_path(), "--tickets"),
-        knowledge=_existing(kb or demo.knowledge_path(), "--kb"),
+        tickets=shared.existing(tickets or demo.tickets_path(), "--tickets"),
+        knowledge=shared.existing(kb or demo.knowledge_path(), "--kb"),
         tenant=tenant,
         limit=limit,
         run_id=f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}",
     )
     console = err if as_json else out
     console.print(f"Tickets: {options.tickets}. Articles: {options.knowledge}.")
-    summary = _run(run_all(settings, options, console))
+    summary = shared.run(run_all(settings, options, console))
     summary.write(settings.state_dir)
     if as_json:
-        _print_json(summary.as_json())
+        shared.print_json(summary.as_json())
     else:
         print_summary(out, summary, settings.state_dir)
     if summary.problems:
@@ -89,20 +76,20 @@ def up(as_json: AsJson = False) -> None:
     from app.embedded import servers
     from app.setup import prepare
 
-    settings = _settings()
+    settings = shared.settings()
 
     async def start() -> servers.Servers:
         started = await servers.up(settings, say=lambda text: err.print(text, style="dim"))
         await prepare(servers.resolve(settings))
         return started
 
-    started = _run(start())
+    started = shared.run(start())
     found = {name: getattr(started, name) or getattr(settings, name) for name in servers.SETTINGS}
     if as_json:
-        _print_json({**found, "started": list(started.started)})
+        shared.print_json({**found, "started": list(started.started)})
         return
     for name, address in found.items():
-        out.print(f"{name.upper()}={_without_password(address or '')}", markup=False)
+        out.print(f"{name.upper()}={shared.without_password(address or '')}", markup=False)
     out.print(f"Up ({', '.join(started.started) or 'all were running already'}). Stop them with `deskstream down`.")
 
 
@@ -111,7 +98,7 @@ def down() -> None:
     """Stop the embedded servers; data are kept."""
     from app.embedded import servers
 
-    stopped = _run(servers.down(_settings()))
+    stopped = shared.run(servers.down(shared.settings()))
     out.print(f"Stopped {', '.join(stopped)}." if stopped else "Nothing was running.")
 
 
@@ -121,17 +108,17 @@ def stage(name: Annotated[str, typer.Argument(help=", ".join(STAGES))]) -> None:
     from app.wiring import run_stage
 
     if name not in STAGES:
-        _fail(f"there is no stage {name!r}: it is one of {', '.join(STAGES)}", USAGE)
+        shared.fail(f"there is no stage {name!r}: it is one of {', '.join(STAGES)}", shared.USAGE)
 
     async def work() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        await run_stage(_resolved(), STAGES[name], stop)
+        await run_stage(shared.resolved(), STAGES[name], stop)
 
     # Thousands of calls in flight; elsewhere asyncio's own loop, which can start a process as another user.
-    _run(work(), loop_factory=uvloop.new_event_loop)
+    shared.run(work(), loop_factory=uvloop.new_event_loop)
 
 
 @app.command()
@@ -147,10 +134,10 @@ def ingest(
     from app.ingest import ingest as put
     from app.kafka.connection import client_options
 
-    done = _run(
+    done = shared.run(
         put(
-            _existing(file, "FILE"),
-            client=client_options(_resolved(("kafka_bootstrap",))),
+            shared.existing(file, "FILE"),
+            client=client_options(shared.resolved(("kafka_bootstrap",))),
             tenant=tenant,
             source=f"/ingest/{source or secrets.token_hex(4)}",
             limit=limit,
@@ -168,8 +155,8 @@ def topics_create() -> None:
     from app.kafka.connection import client_options
     from app.kafka.topics import create_topics
 
-    settings = _resolved(("kafka_bootstrap",))
-    made = _run(
+    settings = shared.resolved(("kafka_bootstrap",))
+    made = shared.run(
         create_topics(
             client_options(settings),
             partitions=settings.partitions,
@@ -184,13 +171,13 @@ def db_migrate() -> None:
     """Bring the schema to the newest revision."""
     from app.store.database import migrate, revision
 
-    url = _resolved(("database_url",)).database_url or ""
+    url = shared.resolved(("database_url",)).database_url or ""
 
     async def upgrade() -> str | None:
         await migrate(url)
         return await revision(url)
 
-    out.print(f"The schema is at revision {_run(upgrade())}.")
+    out.print(f"The schema is at revision {shared.run(upgrade())}.")
 
 
 @kb_app.command("import")
@@ -203,8 +190,8 @@ def kb_import(
     from app.progress import KnowledgeBar
     from app.wiring import create_tenant, import_knowledge
 
-    settings = _resolved(("database_url", "embeddings_base_url"))
-    _existing(path, "PATH")
+    settings = shared.resolved(("database_url", "embeddings_base_url"))
+    shared.existing(path, "PATH")
 
     async def work() -> Any:
         await create_tenant(settings, tenant)
@@ -214,7 +201,7 @@ def kb_import(
             )
 
     unreadable: list[Any] = []
-    imported = _run(work())
+    imported = shared.run(work())
     for one in unreadable:
         err.print(str(one), markup=False, style="yellow", soft_wrap=True)
     out.print(
@@ -239,13 +226,13 @@ def model_server(
 
     try:
         simulation = (
-            Simulation.model_validate_json(_existing(simulate, "--simulate").read_bytes()) if simulate else None
+            Simulation.model_validate_json(shared.existing(simulate, "--simulate").read_bytes()) if simulate else None
         )
-        serve(host, port, _settings().state_dir, simulation, call_log=call_log, allow_remote=allow_remote)
+        serve(host, port, shared.settings().state_dir, simulation, call_log=call_log, allow_remote=allow_remote)
     except ValueError as error:
-        _fail(f"model-server: {error}", USAGE)
+        shared.fail(f"model-server: {error}", shared.USAGE)
     except OSError as error:
-        _fail(f"model-server: {error.strerror or error} ({host}:{port})", AWAY)
+        shared.fail(f"model-server: {error.strerror or error} ({host}:{port})", shared.AWAY)
 
 
 @app.command()
@@ -253,9 +240,9 @@ def doctor(as_json: AsJson = False) -> None:
     """Check every server, setting, model and key: one line each, and what to do about it."""
     from app.doctor import examine
 
-    findings = _run(examine(_settings()))
+    findings = shared.run(examine(shared.settings()))
     if as_json:
-        _print_json([finding.as_json() for finding in findings])
+        shared.print_json([finding.as_json() for finding in findings])
     else:
         for finding in findings:
             out.print(("ok    " if finding.ok else "WRONG ") + finding.text, markup=False, soft_wrap=True)
@@ -267,88 +254,9 @@ def main() -> None:
     try:
         app()
     except Exception as error:  # noqa: BLE001 - a bug of ours: its trace goes to a file, not to the user
-        file = _keep_trace()
+        file = shared.keep_trace()
         err.print(f"This is a bug: {type(error).__name__}: {error}\nIts trace is in {file}.", style="red", markup=False)
-        sys.exit(BUG)
-
-
-# -- what every command shares
-
-
-def _settings() -> Settings:
-    try:
-        return Settings()
-    except ValidationError as error:
-        for problem in error.errors(include_url=False):
-            err.print(describe_problem(problem), markup=False, style="red", soft_wrap=True)
-        raise typer.Exit(USAGE) from None
-    except ValueError as error:  # the TOML file
-        _fail(f"deskstream.toml: {error}", USAGE)
-
-
-def _resolved(names: tuple[str, ...] | None = None) -> Settings:
-    from app.embedded import servers
-    from app.embedded.process import ServerError
-
-    try:
-        return servers.resolve(_settings(), names=names or servers.SETTINGS)
-    except ServerError as error:
-        _fail(str(error), AWAY)
-
-
-def _run(work: Coroutine[Any, Any, T], *, loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None) -> T:
-    """Run it; every expected failure becomes one line and an exit code."""
-    from aiokafka.errors import KafkaError
-
-    from agents.contract import PermanentError, TransientError
-    from app.embedded.process import ServerError
-
-    async def interruptible() -> T:
-        task = asyncio.ensure_future(work)
-        loop = asyncio.get_running_loop()
-        with suppress(NotImplementedError):
-            loop.add_signal_handler(signal.SIGTERM, task.cancel)
-        return await task
-
-    try:
-        with asyncio.Runner(loop_factory=loop_factory) as runner:
-            return runner.run(interruptible())
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        err.print("Interrupted; what this command started is stopped.")
-        raise typer.Exit(INTERRUPTED) from None
-    except (ServerError, TransientError, PermanentError) as error:
-        _fail(str(error), AWAY)
-    except KafkaError as error:
-        _fail(f"Kafka: {error}; check KAFKA_BOOTSTRAP, or run `deskstream doctor`", AWAY)
-    except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        _fail(f"{place}{error.strerror or error}", AWAY)
-
-
-def _keep_trace() -> Path:
-    with NamedTemporaryFile("w", prefix="deskstream-bug-", suffix=".log", delete=False) as file:
-        traceback.print_exc(file=file)
-    return Path(file.name)
-
-
-def _existing(path: Path, option: str) -> Path:
-    if not path.exists():
-        _fail(f"{option}: {path} does not exist", USAGE)
-    return path
-
-
-def _fail(text: str, code: int) -> NoReturn:
-    err.print(text, style="red", markup=False, soft_wrap=True)
-    raise typer.Exit(code)
-
-
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2) + "\n")
-
-
-def _without_password(address: str) -> str:
-    head, at, tail = address.rpartition("@")
-    return f"{head.rpartition(':')[0]}:***@{tail}" if at else address
+        sys.exit(shared.BUG)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+select partition, "offset", action from dead_letter_handled;
