@@ -6,7 +6,7 @@ TENANT ?= demo
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-unit check fmt docs up down clean lock install
+.PHONY: help run test test-unit check fmt docs chaos up down clean lock install
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,12 @@ fmt: .venv/dev ## Format, and mend what can be mended by itself
 
 docs: .venv/dev ## Write the generated files again: schema snapshots, catalogue of topics and metrics
 	$(BIN)/python -m app.catalogue
+
+SEED ?= 1
+MINUTES ?= 20
+chaos: .venv/run ## The proof, long: kills and freezes for MINUTES=20 from SEED=1; adds to infra/docs/generated/chaos.json
+	@$(BIN)/deskstream verify --minutes $(MINUTES) --seed $(SEED) --tickets $$(( $(MINUTES) * 360 )) \
+	  --results infra/docs/generated/chaos.json
 
 up: .venv/run ## Start the embedded servers and leave them running
 	@$(BIN)/deskstream up

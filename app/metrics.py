@@ -68,9 +68,6 @@ def count_call(row: LedgerRow) -> None:
     """A call was answered, refused or lost."""
     stage = row.key.stage
     CALLS.labels(stage, row.operation, row.model, row.outcome).inc()
-    if row.outcome == "unconfirmed":
-        REPEATED.labels(stage).inc()
-        return
     CALL_SECONDS.labels(stage, row.operation, row.model).observe(row.latency_s)
     usage = row.usage
     for kind, tokens in (

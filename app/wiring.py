@@ -27,13 +27,14 @@ from app.models.client import Chat, Embeddings
 from app.models.guard import Guard
 from app.models.prompts import PromptLibrary
 from app.ports import ChatRequest
-from app.runtime.record import Limits, Stage
+from app.runtime.record import Limits, Safeguards, Stage
 from app.runtime.worker import Worker
 from app.stage import StageHandler, admit
 from app.store import database, policies
 from app.store.claims import Claims
 from app.store.journal import Journal
 from app.store.ledger import spend, total
+from app.verify import controls
 from schemas.policy import TenantPolicy
 from schemas.topics import DEAD_LETTER_TOPIC, TOPICS
 
@@ -65,6 +66,7 @@ async def run_stage(settings: Settings, agent: Agent, stop: asyncio.Event) -> No
             handler=handler,
             dead_letter_topic=DEAD_LETTER_TOPIC,
             admit=admit,
+            safeguards=Safeguards(fencing="fencing" not in controls.off(), completion_map="map" not in controls.off()),
             limits=Limits(
                 in_flight_max=settings.in_flight_max, time_in_flight_s_max=settings.record_time_in_flight_s_max
             ),
@@ -79,8 +81,10 @@ async def _stage_handler(settings: Settings, agent: Agent) -> AsyncIterator[Stag
     async with AsyncExitStack() as stack:
         runtime = await _pool(stack, settings, "deskstream_runtime", _RUNTIME_CONNECTIONS_MAX)
         tenant_pool = await _pool(stack, settings, "deskstream_app", _APP_CONNECTIONS_MAX)
-        journal = Journal(runtime, on_repeated=lambda count: metrics.REPEATED.labels(agent.name).inc(count))
-        claims = Claims(runtime)
+        off = controls.off()
+        repeated = metrics.REPEATED.labels(agent.name)
+        journal = controls.ForgetfulJournal() if "journal" in off else Journal(runtime, on_repeated=repeated.inc)
+        claims = controls.BlindClaims() if "claims" in off else Claims(runtime)
         await journal.start()
         stack.push_async_callback(journal.close)
         stack.push_async_callback(claims.close)

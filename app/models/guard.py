@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from app.models.errors import CallFailed, RateLimited
+from app.models.errors import CallFailed, RateLimited, charged
 from app.models.limits import Breaker, ConcurrencyLimit
 from app.ports import ProviderAway
 
@@ -38,16 +38,19 @@ class Guard:
         await self._place(state, model)
         state.in_flight += 1
         state.breaker.started()
+        began = time.monotonic()
         try:
             yield
         except RateLimited as error:
             state.limit.refused(time.monotonic(), error.retry_after_s)
             raise
-        except (CallFailed, ProviderAway):
+        except (CallFailed, ProviderAway) as error:
             state.breaker.failed(time.monotonic())
+            if charged(error) == "unknown":
+                state.limit.refused(time.monotonic(), None)
             raise
         else:
-            state.limit.succeeded(state.in_flight)
+            state.limit.succeeded(state.in_flight, time.monotonic() - began)
             state.breaker.succeeded()
         finally:
             state.in_flight -= 1

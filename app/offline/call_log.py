@@ -25,6 +25,8 @@ class CallLog:
         self,
         *,
         key: str | None,
+        digest: str | None,
+        began: float,
         task: str | None,
         model: str | None,
         status: int,
@@ -35,6 +37,8 @@ class CallLog:
             return
         row = {
             "ts": round(time.time(), 6),
+            "began": round(began, 6),
+            "digest": digest,
             "idempotency_key": key[:KEY_CHARS_MAX] if key else None,
             "task": task,
             "model": model,

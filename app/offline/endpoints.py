@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
 from typing import Any
 
@@ -65,6 +65,8 @@ class Call:
     task: str | None = None
     model: str | None = None
     fault: Fault | None = None
+    digest: str | None = None  # of the body: the same question has the same one
+    began: float = field(default_factory=time.time)
 
 
 class Metrics:
@@ -187,7 +189,8 @@ class Endpoints:
         call = Call(path=request.url.path, key="", idempotency_key=raw_key[:KEY_CHARS_MAX] if raw_key else None)
         try:
             raw = await read_body(request)
-            call.key = raw_key or blake2b(raw, digest_size=16).hexdigest()
+            call.digest = blake2b(raw, digest_size=16).hexdigest()
+            call.key = raw_key or call.digest
             body = parse_json(raw)
             fate = self._simulator.fate(call.key)
             call.fault = fate.fault
@@ -275,6 +278,8 @@ class Endpoints:
         task = call.task or "unknown"
         self._call_log.write(
             key=call.idempotency_key,
+            digest=call.digest,
+            began=call.began,
             task=call.task,
             model=call.model,
             status=reply.status,

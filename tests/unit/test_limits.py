@@ -13,7 +13,7 @@ def simulate(*, rate: float, latency_s: float, seconds: float, settle_s: float) 
     both after ``settle_s``. Always more work than the limit."""
     limit, rng = ConcurrencyLimit(), random.Random(1)
     now, tokens, filled_at = 0.0, rate, 0.0
-    ends: list[float] = []
+    ends: list[tuple[float, float]] = []
     done = refused = 0
     while now < seconds:
         while limit.may_start(len(ends), now):
@@ -25,10 +25,11 @@ def simulate(*, rate: float, latency_s: float, seconds: float, settle_s: float) 
                 continue
             tokens -= 1
             done += settled
-            heapq.heappush(ends, now + latency_s * rng.uniform(0.7, 1.3))
-        if ends and (ends[0] <= limit.blocked_until or limit.blocked_until <= now):
-            now = heapq.heappop(ends)
-            limit.succeeded(len(ends) + 1)
+            took_s = latency_s * rng.uniform(0.7, 1.3)
+            heapq.heappush(ends, (now + took_s, took_s))
+        if ends and (ends[0][0] <= limit.blocked_until or limit.blocked_until <= now):
+            now, took_s = heapq.heappop(ends)
+            limit.succeeded(len(ends) + 1, took_s)
         else:
             now = max(now + 0.001, limit.blocked_until)
     return refused / max(1, done + refused), done / ((seconds - settle_s) * rate)
@@ -41,6 +42,23 @@ def test_once_settled_under_two_percent_are_refused_and_the_rate_is_used() -> No
         assert used > 0.8, (rate, latency_s, used)
 
 
+def test_a_server_that_never_refuses_is_not_crowded_until_calls_time_out() -> None:
+    """One core that takes 0.15 s a call: whoever has n calls there waits n times as long."""
+    limit = ConcurrencyLimit()
+    in_flight: list[float] = []
+    now, longest = 0.0, 0.0
+    for number in range(3_000):
+        while limit.may_start(len(in_flight), now):
+            in_flight.append(now)
+        now += 0.15
+        began = in_flight.pop(0)
+        limit.succeeded(len(in_flight) + 1, now - began)
+        if number > 300:
+            longest = max(longest, now - began)
+    assert longest < 10
+    assert limit.limit >= 2
+
+
 def test_no_call_starts_before_the_time_that_the_provider_asked_for() -> None:
     limit = ConcurrencyLimit()
     limit.refused(10.0, retry_after_s=5)
@@ -50,7 +68,7 @@ def test_no_call_starts_before_the_time_that_the_provider_asked_for() -> None:
 def test_an_unused_limit_does_not_grow() -> None:
     limit = ConcurrencyLimit(limit=100)
     for _ in range(1_000):
-        limit.succeeded(in_flight=3)
+        limit.succeeded(in_flight=3, latency_s=1.0)
     assert limit.limit == 100
 
 
