@@ -171,8 +171,10 @@ class Embedder(Protocol):
     model: str
     dimensions: int
 
-    async def embed(self, texts: Sequence[str], *, kind: Literal["query", "passage"]) -> tuple[Vector, Usage]:
-        """Vectors of shape (len(texts), dimensions), float32, of unit length."""
+    async def embed(
+        self, texts: Sequence[str], *, kind: Literal["query", "passage"], call_id: str | None = None
+    ) -> tuple[Vector, Usage]:
+        """Vectors of shape (len(texts), dimensions), float32, of unit length. ``call_id``: sent as Idempotency-Key."""
 
 
 class Knowledge(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -10,8 +11,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import structlog
+from aiokafka.errors import KafkaError
 
 from agents.contract import Agent, PermanentError
 from app import metrics
@@ -23,7 +26,7 @@ from app.knowledge.importing import Imported, import_documents
 from app.knowledge.search import Knowledge
 from app.models import prices, provider
 from app.models.answer import ModelAnswerer
-from app.models.client import Chat, Embeddings
+from app.models.client import Chat, Embeddings, PatientEmbeddings
 from app.models.guard import Guard
 from app.models.prompts import PromptLibrary
 from app.ports import ChatRequest
@@ -140,7 +143,7 @@ async def import_knowledge(
     """Raises OSError, TransientError, PermanentError. What cannot be read is reported and passed over."""
     async with AsyncExitStack() as stack:
         pool = await _pool(stack, settings, "deskstream_app", _APP_CONNECTIONS_MAX)
-        embedder = await _embedder(stack, settings)
+        embedder = PatientEmbeddings(await _embedder(stack, settings))
         readable = _readable(read(path), on_unreadable)
         return await import_documents(pool, embedder, readable, tenant=tenant, sync=sync, progress=on_progress)
 
@@ -210,7 +213,9 @@ def settings_as_environment(settings: Settings) -> dict[str, str]:
 
 
 def configure_log(level: str) -> None:
-    """JSON lines to standard output."""
+    """JSON lines to standard output. aiokafka says at length what the engine's events say in a word."""
+    logging.getLogger("aiokafka").setLevel(logging.DEBUG if level == "debug" else logging.CRITICAL)
+    asyncio.get_running_loop().set_exception_handler(_on_unhandled)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -222,6 +227,12 @@ def configure_log(level: str) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stdout),
     )
+
+
+def _on_unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """A failed producer leaves futures behind that nobody awaits; its failure was handled where it was committed."""
+    if not isinstance(context.get("exception"), KafkaError):
+        loop.default_exception_handler(context)
 
 
 # -- parts

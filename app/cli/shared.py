@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import signal
 import sys
 import traceback
@@ -56,6 +57,9 @@ def run(work: Coroutine[Any, Any, T], *, loop_factory: Callable[[], asyncio.Abst
 
     from agents.contract import PermanentError, TransientError
     from app.embedded.process import ServerError
+
+    # Whatever it complains of comes up as an error or is waited for; people are told in words.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
     async def interruptible() -> T:
         task = asyncio.ensure_future(work)

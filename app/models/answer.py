@@ -157,7 +157,7 @@ class ModelAnswerer:
             cost_usd_max=self.prices.cost_usd_max(self.embedder.model, request_bytes=len(body), output_tokens_max=0),
             timeout_s=_EMBED_TIMEOUT_S + PLACE_S_MAX,
         )
-        vector = np.frombuffer(await self._journalled(intent, ledger, lambda run: self._embed(search)), np.float32)
+        vector = np.frombuffer(await self._journalled(intent, ledger, partial(self._embed, search)), np.float32)
         try:
             passages = await self.knowledge.search(
                 tenant=context.tenant, query=search.query, vector=vector, language=search.language, limit=search.limit
@@ -166,9 +166,9 @@ class ModelAnswerer:
             raise Refused(error.reason, str(error), ledger) from error
         return Answered(passages, tuple(ledger))
 
-    async def _embed(self, search: Search) -> _Made:
+    async def _embed(self, search: Search, run: Run) -> _Made:
         began = asyncio.get_running_loop().time()
-        vectors, usage = await self.embedder.embed([search.query], kind="query")
+        vectors, usage = await self.embedder.embed([search.query], kind="query", call_id=run.call_id)
         latency_s = asyncio.get_running_loop().time() - began
         return _Made(vectors[0].astype(np.float32).tobytes(), usage, "ok", latency_s)
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
+import stamina
 
-from agents.contract import PermanentError
+from agents.contract import PermanentError, TransientError
 from app.models.errors import CallFailed
 from app.models.provider import Provider
 from app.models.usage import UnknownUsage, normalised
@@ -17,6 +18,7 @@ from schemas.usage import Usage
 
 _EMBED_TEXTS_MAX = 64  # of one request
 _EMBED_S_MAX = 120.0
+_PATIENCE_S_MAX = 300.0
 
 
 class Chat:
@@ -59,18 +61,20 @@ class Embeddings:
         self.model = provider.label(model)
         self.dimensions = dimensions
 
-    async def embed(self, texts: Sequence[str], *, kind: Literal["query", "passage"]) -> tuple[Vector, Usage]:
+    async def embed(
+        self, texts: Sequence[str], *, kind: Literal["query", "passage"], call_id: str | None = None
+    ) -> tuple[Vector, Usage]:
         """Unit vectors of shape (len(texts), dimensions). Raises as Chat.complete, and PermanentError("dimensions")."""
         parts, usages = [], []
         for start in range(0, len(texts), _EMBED_TEXTS_MAX):
-            vectors, usage = await self._embed_some(texts[start : start + _EMBED_TEXTS_MAX], kind)
+            vectors, usage = await self._embed_some(texts[start : start + _EMBED_TEXTS_MAX], kind, call_id)
             parts.append(vectors)
             usages.append(usage)
         if not parts:
             return np.zeros((0, self.dimensions), np.float32), Usage()
         return np.concatenate(parts), Usage(input_tokens=sum(usage.input_tokens for usage in usages))
 
-    async def _embed_some(self, texts: Sequence[str], kind: str) -> tuple[Vector, Usage]:
+    async def _embed_some(self, texts: Sequence[str], kind: str, call_id: str | None) -> tuple[Vector, Usage]:
         # Others take no such field, and some refuse what they don't know.
         extra = {"input_type": kind} if self._provider.is_offline else {}
         with self._provider.errors(self._asked_model):
@@ -81,6 +85,7 @@ class Embeddings:
                 encoding_format="float",
                 timeout=_EMBED_S_MAX,
                 extra_body=extra,
+                extra_headers={"Idempotency-Key": call_id} if call_id else {},
             )
         rows = sorted(response.data, key=lambda row: row.index)
         vectors = np.array([row.embedding for row in rows], np.float32)
@@ -93,6 +98,24 @@ class Embeddings:
             )
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         return vectors / np.maximum(lengths, 1e-12), _usage(response.usage, self._asked_model)
+
+
+class PatientEmbeddings:
+    """For a command, which has no engine that tries again (port: Embedder)."""
+
+    def __init__(self, embeddings: Embeddings) -> None:
+        self._embeddings = embeddings
+        self.provider = embeddings.provider
+        self.model = embeddings.model
+        self.dimensions = embeddings.dimensions
+
+    async def embed(
+        self, texts: Sequence[str], *, kind: Literal["query", "passage"], call_id: str | None = None
+    ) -> tuple[Vector, Usage]:
+        async for attempt in stamina.retry_context(on=TransientError, attempts=8, timeout=_PATIENCE_S_MAX):
+            with attempt:
+                return await self._embeddings.embed(texts, kind=kind, call_id=call_id)
+        raise AssertionError("stamina raises the last failure")
 
 
 def _text(content: Any) -> str:

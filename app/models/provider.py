@@ -71,7 +71,7 @@ class Provider:
             raise CallFailed(f"{self.url} broke the connection off: {error.__cause__}", charged="unknown") from error
         except openai.APIStatusError as error:
             raise _status_error(error, model, self.url) from error
-        except openai.APIError as error:  # an answer that is no JSON, say
+        except (openai.APIError, ValueError) as error:  # an answer that is no JSON, say, or of another shape
             raise CallFailed(f"{model} at {self.url}: {error}", charged="unknown") from error
 
 

@@ -43,7 +43,9 @@ class WordEmbedder:
             vector[hashlib.sha256(word.encode()).digest()[0] % DIMENSIONS] += 1
         return vector / np.float32(np.linalg.norm(vector))
 
-    async def embed(self, texts: Sequence[str], *, kind: Literal["query", "passage"]) -> tuple[Vector, Usage]:
+    async def embed(
+        self, texts: Sequence[str], *, kind: Literal["query", "passage"], call_id: str | None = None
+    ) -> tuple[Vector, Usage]:
         if self.fails_after is not None and len(self.embedded) >= self.fails_after:
             raise TransientError("the provider is away")
         self.embedded.extend(texts)
