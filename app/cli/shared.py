@@ -77,7 +77,8 @@ def run(work: Coroutine[Any, Any, T], *, loop_factory: Callable[[], asyncio.Abst
     except (ServerError, TransientError, PermanentError) as error:
         fail(str(error), AWAY)
     except KafkaError as error:
-        fail(f"Kafka: {error}; check KAFKA_BOOTSTRAP, or run `deskstream doctor`", AWAY)
+        place = settings().kafka_bootstrap or "the embedded server"
+        fail(f"Kafka at {place}: {error}; check KAFKA_BOOTSTRAP, or run `deskstream doctor`", AWAY)
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         fail(f"{place}{error.strerror or error}", AWAY)

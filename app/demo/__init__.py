@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-_HERE = Path(__file__).parent
-_REAL = _HERE.parents[2] / "shared" / "data"
+HERE = Path(__file__).parent
+_REAL = HERE.parents[2] / "shared" / "data"
 _REAL_TICKETS = _REAL / "tickets" / "sumo_firefox_gold.dev.jsonl"
 _REAL_KNOWLEDGE = _REAL / "kb" / "sumo_firefox.docs.jsonl"
 
 
 def tickets_path() -> Path:
-    return _REAL_TICKETS if _has_real_data() else _HERE / "tickets.jsonl"
+    return _REAL_TICKETS if _has_real_data() else HERE / "tickets.jsonl"
 
 
 def knowledge_path() -> Path:
-    return _REAL_KNOWLEDGE if _has_real_data() else _HERE / "kb"
+    return _REAL_KNOWLEDGE if _has_real_data() else HERE / "kb"
 
 
 def _has_real_data() -> bool:
