@@ -1,0 +1,194 @@
+"""Questions answered: journalled, validated, repaired once, priced."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+
+from agents import classify, draft
+from agents.contract import PolicyLookup, Search
+from app.models.answer import ModelAnswerer, Refused
+from app.models.errors import CallFailed
+from app.models.guard import Guard
+from app.models.prices import Prices
+from app.models.prompts import PromptLibrary
+from app.ports import CallContext, CallKey, ChatRequest, ChatResult, Intent, LedgerRow, Run, Stored, Vector
+from schemas.policy import TenantPolicy
+from schemas.usage import Usage
+from tests.events import enriched, passage, received, verdict
+
+CONTEXT = CallContext("acme", "classify", "e1", "e1", 0, 0)
+GOOD = verdict().model_dump_json()
+
+
+def lost_row() -> LedgerRow:
+    key = CallKey("acme", "classify", "e1", 0, 0, 0)
+    return LedgerRow("lost", key, "e1", "chat", "test", "m", Usage(), Decimal(1), True, "unconfirmed", 0.0)
+
+
+@dataclass
+class Journal:
+    """Keeps answers by key, as the real one does."""
+
+    lost: tuple[LedgerRow, ...] = ()
+    answers: dict[CallKey, Stored] = field(default_factory=dict)
+    open: dict[str, Intent] = field(default_factory=dict)
+    failed: list[str] = field(default_factory=list)
+
+    async def begin(self, intent: Intent) -> Run | Stored:
+        if intent.key in self.answers:
+            return self.answers[intent.key]
+        call_id = f"call-{len(self.open)}"
+        self.open[call_id] = intent
+        return Run(call_id, self.lost)
+
+    async def finish(self, call_id: str, **given: Any) -> LedgerRow:
+        intent = self.open[call_id]
+        answer = given.pop("answer")
+        row = LedgerRow(
+            call_id=call_id, key=intent.key, root_id=intent.root_id, operation=intent.operation,
+            provider=intent.provider, model=intent.model, **given,
+        )  # fmt: skip
+        self.answers[intent.key] = Stored(answer, row)
+        return row
+
+    async def fail(self, call_id: str, *, error: str, charged: str) -> None:
+        self.failed.append(charged)
+
+
+@dataclass
+class Chat:
+    replies: list[Any]
+    asked: list[ChatRequest] = field(default_factory=list)
+    provider: str = "test"
+
+    async def complete(self, request: ChatRequest) -> ChatResult:
+        self.asked.append(request)
+        reply = self.replies[len(self.asked) - 1]
+        if isinstance(reply, BaseException):
+            raise reply
+        text, reason = reply if isinstance(reply, tuple) else (reply, "stop")
+        return ChatResult(text, Usage(input_tokens=100, output_tokens=10), "test-model", reason, 0.1)
+
+
+class Embedder:
+    provider, model, dimensions = "test", "e", 3
+
+    async def embed(self, texts: Sequence[str], *, kind: str, call_id: str | None = None) -> tuple[Vector, Usage]:
+        assert call_id
+        return np.array([[1, 0, 0]], np.float32), Usage(input_tokens=4)
+
+
+class Knowledge:
+    async def search(self, *, vector: Vector, **_: Any) -> Any:
+        assert vector.tolist() == [1, 0, 0]
+        return (passage(),)
+
+
+class Policies:
+    async def policy(self, tenant: str) -> TenantPolicy:
+        return TenantPolicy(tenant=tenant)
+
+
+def answerer(chat: Chat, journal: Journal | None = None) -> ModelAnswerer:
+    return ModelAnswerer(
+        chat=chat, embedder=Embedder(), knowledge=Knowledge(), policies=Policies(), journal=journal or Journal(),
+        prompts=PromptLibrary(cache_control=False, json_schema=True), prices=Prices({}), guard=Guard(),
+        models={"classify": "claude-haiku-4-5", "draft": "claude-sonnet-4-6"}, label=lambda model: model,
+    )  # fmt: skip
+
+
+(QUESTION,) = classify.ask(received())
+
+
+async def test_a_valid_answer_is_validated_priced_and_kept() -> None:
+    journal = Journal()
+    answered = await answerer(Chat([GOOD]), journal).answer(QUESTION, CONTEXT)
+    assert answered.value == verdict()
+    assert [(row.outcome, row.cost_usd) for row in answered.ledger] == [("ok", Decimal("0.00015"))]
+
+
+async def test_a_stored_answer_is_not_asked_for_again() -> None:
+    journal, chat = Journal(), Chat([GOOD])
+    for _ in range(2):
+        answered = await answerer(chat, journal).answer(QUESTION, CONTEXT)
+    assert len(chat.asked) == 1 and answered.value == verdict() and len(answered.ledger) == 1
+
+
+async def test_an_answer_in_a_fence_is_read() -> None:
+    assert (await answerer(Chat([f"Here:\n```json\n{GOOD}\n```"])).answer(QUESTION, CONTEXT)).value == verdict()
+
+
+async def test_a_malformed_answer_is_repaired_once_with_what_was_wrong() -> None:
+    chat = Chat(['{"category": "pizza"}', GOOD])
+    answered = await answerer(chat).answer(QUESTION, CONTEXT)
+    assert answered.value == verdict()
+    assert [row.outcome for row in answered.ledger] == ["malformed", "ok"]
+    assert "category" in chat.asked[1].messages[-1]["content"]
+
+
+async def test_two_malformed_answers_are_a_typed_failure_that_knows_its_cost() -> None:
+    with pytest.raises(Refused) as refused:
+        await answerer(Chat(["no", "no"])).answer(QUESTION, CONTEXT)
+    assert refused.value.reason == "malformed_answer"
+    assert [row.outcome for row in refused.value.ledger] == ["malformed", "malformed"]
+
+
+async def test_an_answer_cut_off_at_the_limit_is_malformed_even_if_it_parses() -> None:
+    answered = await answerer(Chat([(GOOD, "length"), GOOD])).answer(QUESTION, CONTEXT)
+    assert [row.outcome for row in answered.ledger] == ["malformed", "ok"]
+
+
+async def test_after_a_crash_the_repair_goes_on_where_it_was() -> None:
+    journal = Journal()
+    with pytest.raises(CallFailed):
+        await answerer(Chat(["no", CallFailed("500", charged="no")]), journal).answer(QUESTION, CONTEXT)
+    chat = Chat([GOOD])
+    answered = await answerer(chat, journal).answer(QUESTION, CONTEXT)
+    assert len(chat.asked) == 1 and [row.outcome for row in answered.ledger] == ["malformed", "ok"]
+
+
+@pytest.mark.parametrize("charged", ["no", "unknown"])
+async def test_a_failed_call_is_told_to_the_journal(charged: Any) -> None:
+    journal = Journal()
+    with pytest.raises(CallFailed):
+        await answerer(Chat([CallFailed("x", charged=charged)]), journal).answer(QUESTION, CONTEXT)
+    assert journal.failed == [charged]
+
+
+async def test_a_cancelled_call_may_have_been_charged() -> None:
+    journal = Journal()
+    with pytest.raises(asyncio.CancelledError):
+        await answerer(Chat([asyncio.CancelledError()]), journal).answer(QUESTION, CONTEXT)
+    assert journal.failed == ["unknown"]
+
+
+async def test_requests_whose_answers_were_lost_are_passed_on() -> None:
+    answered = await answerer(Chat([GOOD]), Journal(lost=(lost_row(),))).answer(QUESTION, CONTEXT)
+    assert [row.outcome for row in answered.ledger] == ["unconfirmed", "ok"]
+
+
+async def test_a_draft_carries_the_name_of_the_model_that_wrote_it() -> None:
+    (question,) = draft.ask(enriched())
+    reply = orjson.dumps({"reply": "Hi", "citations": [], "confidence": 0.5, "model": "claims to be another"}).decode()
+    assert (await answerer(Chat([reply])).answer(question, CONTEXT)).value.model == "test-model"
+
+
+async def test_a_search_pays_for_its_vector_once() -> None:
+    journal = Journal()
+    for _ in range(2):
+        answered = await answerer(Chat([]), journal).answer(Search("how"), CONTEXT)
+    assert answered.value == (passage(),) and len(journal.open) == 1
+    assert answered.ledger[0].operation == "embeddings"
+
+
+async def test_a_policy_costs_nothing() -> None:
+    answered = await answerer(Chat([])).answer(PolicyLookup(), CONTEXT)
+    assert (answered.value, answered.ledger) == (TenantPolicy(tenant="acme"), ())
