@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, StringConstraints
+from pydantic import Field, SecretStr, StringConstraints, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -18,6 +18,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+DEFAULT_PROVIDER_URL = "https://api.kunavo.com/v1"
 CONFIG_FILE_VARIABLE = "DESKSTREAM_CONFIG"
 
 Bootstrap = Annotated[str, StringConstraints(pattern=r"^[^,:\s]+:\d{1,5}(,[^,:\s]+:\d{1,5})*$", max_length=2_000)]
@@ -64,6 +65,14 @@ class Settings(BaseSettings):
     metrics_host: str = "127.0.0.1"
     metrics_port: int = Field(0, ge=0, le=65_535, description="0: any free port, written to the log")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_provider(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """A key without a URL is for the default provider."""
+        if given.get("llm_api_key") and not given.get("llm_base_url"):
+            return {**given, "llm_base_url": DEFAULT_PROVIDER_URL}
+        return given
 
     @classmethod
     def settings_customise_sources(
