@@ -6,6 +6,7 @@ import re
 from collections import Counter, defaultdict
 from datetime import date, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 
 import orjson
 import pytest
@@ -43,7 +44,7 @@ def test_there_are_enough_of_both_in_enough_languages() -> None:
 def test_the_readme_counts_right() -> None:
     internal = sum(article.audience == "internal" for article in ARTICLES)
     locales = len({row["locale"] for row in ROWS})
-    languages = len(_languages(INJECTIONS))
+    languages = len(_languages([row for row in ROWS if row["expect"] == "never_send:injection"]))
     text = (FOLDER / "README.md").read_text(encoding="utf-8")
     assert f"{len(FILES)} articles ({internal} internal) and {len(ROWS)} tickets in {locales} locales" in text
     assert f"injections in {languages} languages" in text
@@ -60,12 +61,12 @@ def test_some_articles_are_for_agents_only_and_say_so() -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_an_article_has_its_front_matter_headings_and_length(file: object) -> None:
-    text = file.read_text(encoding="utf-8")  # type: ignore[attr-defined]
+def test_an_article_has_its_front_matter_headings_and_length(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
     _, front, body = text.split("---\n", 2)
     fields = dict(line.split(": ", 1) for line in front.splitlines())
     assert list(fields) == ["id", "title", "locale", "audience", "updated"]
-    assert fields["id"] == file.stem  # type: ignore[attr-defined]
+    assert fields["id"] == file.stem
     assert fields["audience"] in {"public", "internal"}
     assert date(2026, 1, 1) <= date.fromisoformat(fields["updated"]) <= date(2026, 10, 13)
     assert "\n## " in f"\n{body}"
@@ -134,7 +135,7 @@ def test_an_injection_is_written_in_invisible_tag_characters() -> None:
 
 
 def test_an_injection_is_written_backwards_behind_an_override() -> None:
-    backwards = re.search("\u202e(.*?)\u202c", _text_of([row for row in ROWS if "injection" in row["expect"]]))
+    backwards = re.search("\u202e(.*?)\u202c", _text_of(INJECTIONS))
     assert backwards and backwards[1][::-1].startswith("ignore the rules")
 
 
