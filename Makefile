@@ -6,7 +6,7 @@ TENANT ?= demo
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-unit check fmt docs chaos up down clean lock install
+.PHONY: help run test test-unit check fmt docs bench chaos up down clean lock install
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ fmt: .venv/dev ## Format, and mend what can be mended by itself
 
 docs: .venv/dev ## Write the generated files again: schema snapshots, catalogue of topics and metrics
 	$(BIN)/python -m app.catalogue
+
+bench: .venv/bench ## Ours and its peers on the same work (BENCH="--seconds 10 --runs 1 --named-cells" for a short one)
+	$(BIN)/python -m tests.bench $(BENCH)
 
 SEED ?= 1
 MINUTES ?= 20

@@ -35,6 +35,18 @@ def _text_of(rows: list[dict[str, str]]) -> str:
     return "\n".join(row["text"] for row in rows)
 
 
+def test_tickets_and_articles_come_from_the_same_place() -> None:
+    paths = (demo.tickets_path(), demo.knowledge_path())
+    assert all(path.exists() for path in paths)
+    assert len({path.is_relative_to(FOLDER) for path in paths}) == 1
+
+
+@pytest.mark.parametrize("missing", ["_REAL_TICKETS", "_REAL_KNOWLEDGE"])
+def test_without_either_of_the_real_files_both_are_the_demo_set(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    monkeypatch.setattr(demo, missing, FOLDER / "no-such-file")
+    assert (demo.tickets_path(), demo.knowledge_path()) == (FOLDER / "tickets.jsonl", FOLDER / "kb")
+
+
 def test_there_are_enough_of_both_in_enough_languages() -> None:
     assert len(ARTICLES) >= 40 and len(ROWS) >= 200
     assert len(_languages(ROWS)) >= 12
