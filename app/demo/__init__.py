@@ -11,10 +11,12 @@ _REAL_KNOWLEDGE = _REAL / "kb" / "sumo_firefox.docs.jsonl"
 
 
 def tickets_path() -> Path:
+    """A file of tickets, JSON Lines."""
     return _REAL_TICKETS if _has_real_data() else HERE / "tickets.jsonl"
 
 
 def knowledge_path() -> Path:
+    """A file or a folder of articles."""
     return _REAL_KNOWLEDGE if _has_real_data() else HERE / "kb"
 
 
