@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from app.config import Settings
+from app.embedded.server import free_port
 from tests.integration.test_pipeline import settings as settings  # noqa: PLC0414 - the same fixture, here
 
 
@@ -116,3 +118,31 @@ async def test_doctor_says_what_is_wrong_and_what_to_do(settings: Settings, tmp_
     done = await deskstream("doctor", cwd=tmp_path, **wrong)
     assert done.code == 1
     assert "no broker at 127.0.0.1:9" in done.out and "set KAFKA_BOOTSTRAP" in done.out
+
+
+async def test_a_stage_serves_its_metrics_and_ends_cleanly_when_told(settings: Settings, tmp_path: Path) -> None:
+    port = free_port()
+    stage = await asyncio.create_subprocess_exec(
+        str(Path(sys.executable).with_name("deskstream")), "stage", "route", cwd=tmp_path,
+        env={**os.environ, **servers(settings), "METRICS_PORT": str(port)}, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        text = await _metrics(f"http://127.0.0.1:{port}/metrics")
+    finally:
+        stage.terminate()
+    out, _ = await asyncio.wait_for(stage.communicate(), 25)
+    assert 'deskstream_in_flight_records{stage="route"}' in text
+    assert stage.returncode == 0 and "stage_stopped" in out.decode()
+
+
+async def _metrics(url: str) -> str:
+    """Once the worker has reported itself."""
+    async with httpx2.AsyncClient() as client, asyncio.timeout(30):
+        while True:
+            try:
+                text = (await client.get(url)).text
+            except httpx2.TransportError:
+                text = ""
+            if "deskstream_in_flight_records{" in text:
+                return text
+            await asyncio.sleep(0.1)
