@@ -48,6 +48,10 @@ class Settings(BaseSettings):
     classify_model: str = "claude-haiku-4-5"
     draft_model: str = "claude-sonnet-4-6"
     ground_model: str = "claude-haiku-4-5"
+    # Asked while the one above is away; same provider. None: wait for it.
+    classify_fallback_model: str | None = None
+    draft_fallback_model: str | None = None
+    ground_fallback_model: str | None = None
     embeddings_model: str = "text-embedding-3-large"
     embeddings_dimensions: int = Field(384, ge=8, le=2_000, description="2,000 is pgvector's HNSW limit")
     prices_file: Path | None = Field(None, description="TOML of prices that differ from the list")

@@ -104,6 +104,7 @@ async def _stage_handler(settings: Settings, agent: Agent) -> AsyncIterator[Stag
             prices=prices.load(settings.prices_file),
             guard=Guard(),
             models=models_by_prompt(settings),
+            fallbacks=fallbacks_by_prompt(settings),
             label=models.label,
             on_call=metrics.count_call,
         )
@@ -112,6 +113,15 @@ async def _stage_handler(settings: Settings, agent: Agent) -> AsyncIterator[Stag
 
 def models_by_prompt(settings: Settings) -> dict[str, str]:
     return {"classify": settings.classify_model, "draft": settings.draft_model, "ground": settings.ground_model}
+
+
+def fallbacks_by_prompt(settings: Settings) -> dict[str, str]:
+    named = {
+        "classify": settings.classify_fallback_model,
+        "draft": settings.draft_fallback_model,
+        "ground": settings.ground_fallback_model,
+    }
+    return {prompt: model for prompt, model in named.items() if model}
 
 
 # -- what commands need

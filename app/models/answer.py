@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -77,6 +77,7 @@ class ModelAnswerer:
     guard: Guard
     models: dict[str, str]  # prompt to the model's name as the provider knows it
     label: Callable[[str], str]  # the model's name as the ledger shows it
+    fallbacks: dict[str, str] = field(default_factory=dict)  # prompt to the model asked while the first is away
     on_call: Callable[[LedgerRow], None] = lambda row: None
 
     async def answer(self, question: Question, context: CallContext) -> Answered:
@@ -96,7 +97,7 @@ class ModelAnswerer:
         problem = ""
         for attempt in range(_ATTEMPTS_MAX):
             request = self._request(call, rendered)
-            intent = self._intent(call, rendered, context, attempt)
+            intent = self._intent(request, rendered, context, attempt)
             stored = await self._journalled(intent, ledger, partial(self._chat, request, call))
             kept = orjson.loads(stored)
             try:
@@ -118,7 +119,7 @@ class ModelAnswerer:
 
     def _request(self, call: ModelCall[Any], rendered: Rendered) -> ChatRequest:
         return ChatRequest(
-            model=self.models[call.prompt],
+            model=self._model(call.prompt),
             messages=rendered.messages,
             max_tokens=call.max_tokens,
             timeout_s=call.timeout_s,
@@ -126,19 +127,24 @@ class ModelAnswerer:
             call_id="",
         )
 
-    def _intent(self, call: ModelCall[Any], rendered: Rendered, context: CallContext, attempt: int) -> Intent:
-        model = self.models[call.prompt]
-        body = orjson.dumps([model, call.max_tokens, rendered.messages, rendered.response_format])
+    def _model(self, prompt: str) -> str:
+        model, fallback = self.models[prompt], self.fallbacks.get(prompt)
+        return fallback if fallback and self.guard.is_away(self.label(model)) else model
+
+    def _intent(self, request: ChatRequest, rendered: Rendered, context: CallContext, attempt: int) -> Intent:
+        body = orjson.dumps([request.model, request.max_tokens, request.messages, request.response_format])
         return Intent(
             key=_key(context, attempt),
             root_id=context.root_id,
             operation="chat",
             provider=self.chat.provider,
-            model=self.label(model),
+            model=self.label(request.model),
             prompt_version=rendered.version,
             digest=hashlib.sha256(body).hexdigest(),
-            cost_usd_max=self.prices.cost_usd_max(model, request_bytes=len(body), output_tokens_max=call.max_tokens),
-            timeout_s=call.timeout_s + PLACE_S_MAX,
+            cost_usd_max=self.prices.cost_usd_max(
+                request.model, request_bytes=len(body), output_tokens_max=request.max_tokens
+            ),
+            timeout_s=request.timeout_s + PLACE_S_MAX,
         )
 
     # -- a search

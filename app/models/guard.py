@@ -31,6 +31,11 @@ class Guard:
     def __init__(self) -> None:
         self._models: dict[str, _Model] = {}
 
+    def is_away(self, model: str) -> bool:
+        """Calls to it would be turned back now."""
+        state = self._models.get(model)
+        return state is not None and state.breaker.wait_s(time.monotonic()) > 0
+
     @asynccontextmanager
     async def call(self, model: str) -> AsyncIterator[None]:
         """Wait for a place, and learn from how the call ends. Raises ProviderAway when there is none in time."""

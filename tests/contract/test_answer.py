@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -17,9 +17,21 @@ from agents.contract import PolicyLookup, Search
 from app.models.answer import ModelAnswerer, Refused
 from app.models.errors import CallFailed
 from app.models.guard import Guard
+from app.models.limits import Breaker
 from app.models.prices import Prices
 from app.models.prompts import PromptLibrary
-from app.ports import CallContext, CallKey, ChatRequest, ChatResult, Intent, LedgerRow, Run, Stored, Vector
+from app.ports import (
+    CallContext,
+    CallKey,
+    ChatRequest,
+    ChatResult,
+    Intent,
+    LedgerRow,
+    ProviderAway,
+    Run,
+    Stored,
+    Vector,
+)
 from schemas.policy import TenantPolicy
 from schemas.usage import Usage
 from tests.events import enriched, passage, received, verdict
@@ -192,3 +204,26 @@ async def test_a_search_pays_for_its_vector_once() -> None:
 async def test_a_policy_costs_nothing() -> None:
     answered = await answerer(Chat([])).answer(PolicyLookup(), CONTEXT)
     assert (answered.value, answered.ledger) == (TenantPolicy(tenant="acme"), ())
+
+
+async def test_a_fallback_is_asked_while_the_model_is_away_and_costs_its_own_price() -> None:
+    down = [CallFailed("500", charged="no")] * Breaker().failures_max
+    chat = Chat([*down, GOOD])
+    asking = replace(answerer(chat), fallbacks={"classify": "claude-sonnet-4-6"})
+    for _ in down:
+        with pytest.raises(CallFailed):
+            await asking.answer(QUESTION, CONTEXT)
+    answered = await asking.answer(QUESTION, CONTEXT)
+    assert [request.model for request in chat.asked[-2:]] == ["claude-haiku-4-5", "claude-sonnet-4-6"]
+    assert (answered.ledger[-1].model, answered.ledger[-1].cost_usd) == ("claude-sonnet-4-6", Decimal("0.00045"))
+
+
+async def test_without_a_fallback_a_model_that_is_away_is_waited_for() -> None:
+    chat = Chat([CallFailed("500", charged="no")] * Breaker().failures_max)
+    asking = answerer(chat)
+    for _ in chat.replies:
+        with pytest.raises(CallFailed):
+            await asking.answer(QUESTION, CONTEXT)
+    with pytest.raises(ProviderAway):
+        await asking.answer(QUESTION, CONTEXT)
+    assert len(chat.asked) == len(chat.replies)
