@@ -6,14 +6,16 @@ import asyncio
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+import asyncpg
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 
 from app.config import Settings
 from app.embedded import process
@@ -21,45 +23,52 @@ from app.embedded.command import deskstream
 from app.embedded.kafka import EmbeddedKafka
 from app.embedded.model_server import EmbeddedModelServer
 from app.embedded.postgres import EmbeddedPostgres
-from app.embedded.process import Process
+from app.embedded.process import Process, ServerError
 from app.ingest import ticket_received
 from app.kafka.cloudevents import to_output
 from app.kafka.connection import client_options
+from app.runtime.record import Output
 from app.setup import prepare
-from app.tracker import Tracker
+from app.tracker import Progress, Tracker
 from app.verify import controls
-from app.verify.audit import Damage, count, read_requests, read_topics
-from app.verify.schedule import FREEZE_S, Fault, Strike, schedule
-from app.verify.workers import WORKERS_MAX, Workers
+from app.verify.audit import DEAD, USAGE, Damage, Seen, count
+from app.verify.calls import count_calls
+from app.verify.door import SOURCE, TENANTS, bursts
+from app.verify.schedule import Fault, schedule
+from app.verify.sources import calls_on_bus, read_ledger, read_requests, read_topics
+from app.verify.striker import Striker
+from app.verify.workers import Workers
 from app.wiring import create_tenant, import_knowledge, settings_as_environment
+from schemas.tickets import TicketReceived
 
-TENANTS = ("acme", "globex", "initech")
-SOURCE = "/verify"
-STALLED_S_MAX = 90.0
-WRITE_DELAY_S = 1.0  # an answer is stored within this, or is counted as one that a strike may have lost
-ARTICLES = (
-    {"doc_id": "printing", "title": "Print a page", "text": "Press Ctrl+P to print the page."},
-    {"doc_id": "bookmarks", "title": "Bookmarks", "text": "Press Ctrl+D to keep a page as a bookmark."},
-)
+STALLED_S_MAX = 90.0  # after the last fault: no ticket ended for so long
+BEGIN_S_MAX = 90.0  # from the first worker's start to the first ticket's end
+PROGRESS_S = 10.0
+LOOK_S = 2.0  # how soon a worker that ended by itself is replaced
+SENT_BY = 0.85  # of the time of the faults
+SEND_AGAIN_S = 1.0
+HISTORIES_MAX = 50
 # The simulated provider's ordinary bad days.
 MODEL_FAULTS = {
-    "rate_limited_share": 0.01,
-    "server_error_share": 0.01,
-    "malformed_share": 0.02,
-    "truncated_share": 0.01,
-}
+    "rate_limited_share": 0.01, "server_error_share": 0.01, "malformed_share": 0.02, "truncated_share": 0.01,
+    "hang_share": 0.002, "hang_s": 5,
+}  # fmt: skip
+# So that every route is taken: half of the simulated verdicts are harmless questions.
+_AUTOMATIC = "update tenant set mode = 'auto', graduated = '{how_to}', confidence_min = 0, calibrated = true"
 
 
 @dataclass(frozen=True)
 class Options:
     tickets: int = 600
-    duration_s: float = 100.0
+    duration_s: float = 100.0  # for which faults strike
     seed: int = 1
     conversations: int = 150
-    per_stage: int = 2
-    latency_s: float = 0.5
+    per_stage: int = 2  # workers
+    latency_s: float = 1.0  # of a call, log-normal, on average
+    faults: frozenset[Fault] = frozenset(Fault)
     safeguards_off: frozenset[str] = frozenset()
     libs: Path | None = None  # Kafka's jars, shared
+    keep: bool = False  # the folder, though nothing was wrong
 
 
 @dataclass
@@ -68,11 +77,12 @@ class Report:
     damage: Damage
     kills: int
     strikes: list[str] = field(default_factory=list)
+    crashed: list[str] = field(default_factory=list)  # workers that ended by themselves, and were replaced
     seconds: float = 0.0
     kept_at: Path | None = None
 
     def as_json(self) -> dict[str, Any]:
-        damage = self.damage
+        damage, calls = self.damage, self.damage.calls
         return {
             "seed": self.options.seed,
             "records": damage.tickets,
@@ -80,11 +90,16 @@ class Report:
             "lost": len(damage.lost),
             "repeated": len(damage.repeated),
             "out_of_order": len(damage.out_of_order),
-            "calls": damage.calls,
-            "calls_repeated": damage.calls_repeated,
-            "calls_bound": damage.calls_bound,
-            "calls_unaccounted": len(damage.calls_unaccounted),
+            "calls": calls.paid,
+            "calls_repeated": calls.repeated,
+            "calls_bound": calls.bound,
+            "calls_bound_by_fault": dict(calls.bound_by_fault),
+            "calls_unexplained": len(calls.unexplained),
+            "calls_at_once": calls.at_once,
+            "calls_unconfirmed": calls.unconfirmed,
+            "calls_unaccounted": len(calls.unaccounted),
             "dead": dict(damage.dead),
+            "crashed": len(self.crashed),
             "safeguards_off": sorted(self.options.safeguards_off),
             "seconds": round(self.seconds, 1),
         }
@@ -94,9 +109,13 @@ async def verify(options: Options, say: Callable[[str], None]) -> Report:
     """Raises ServerError, KafkaError, OSError. A failing run keeps its folder, named in the report."""
     began = time.monotonic()
     folder = _open_folder()
-    report = await _Run(options, folder, say).run()
+    try:
+        report = await _Run(options, folder, say).run()
+    except BaseException:  # cancelled, too: what there is may tell why
+        say(f"Logs, topics and tables are kept in {folder}.")
+        raise
     report.seconds = time.monotonic() - began
-    if report.damage.is_whole:
+    if report.damage.is_whole and not options.keep:
         shutil.rmtree(folder, ignore_errors=True)
     else:
         report.kept_at = folder
@@ -111,9 +130,8 @@ class _Run:
         self._kafka = EmbeddedKafka(folder / "kafka", libs=options.libs, say=say)
         self._postgres = EmbeddedPostgres(folder / "postgres", say=say)
         self._calls = folder / "calls.jsonl"
-        self._strikes_at: list[float] = []
-        self._kills = 0
-        self._told: list[str] = []
+        self._accepted: set[str] = set()
+        self._peace_since: float | None = None  # the last fault has passed and every ticket is in
 
     async def run(self) -> Report:
         async with AsyncExitStack() as stack:
@@ -125,13 +143,14 @@ class _Run:
             environment[controls.VARIABLE] = ",".join(sorted(self._options.safeguards_off))
             workers = Workers(self._folder, environment, per_stage=self._options.per_stage)
             stack.push_async_callback(workers.stop_all)
-            workers.start_all()
-            tracker = Tracker(client=client_options(settings), source=SOURCE)
-            await self._through(settings, workers, tracker)
-            topics = await read_topics(client_options(settings))
-        requests = read_requests(self._calls)
-        damage = count(topics, requests, self._strikes_at, WRITE_DELAY_S)
-        return Report(self._options, damage, self._kills, self._told)
+            workers.start_missing()
+            striker = Striker(workers, self._kafka, self._postgres, self._say)
+            await self._through(settings, workers, striker)
+            await workers.stop_all()
+            damage = await self._counted(settings, striker)
+        return Report(self._options, damage, striker.kills, striker.told, workers.crashed)
+
+    # -- servers, tenants, articles
 
     async def _prepared(self, stack: AsyncExitStack) -> Settings:
         url = await self._model_server(stack)
@@ -140,23 +159,26 @@ class _Run:
             embeddings_base_url=url, state_dir=self._folder, partitions=4,
         )  # fmt: skip
         await prepare(settings)
-        articles = self._folder / "articles.jsonl"
-        articles.write_text("\n".join(json.dumps(row) for row in ARTICLES))
         for tenant in TENANTS:
             await create_tenant(settings, tenant)
+            articles = self._folder / f"{tenant}.jsonl"
+            articles.write_text(_articles(tenant))
             await import_knowledge(
                 settings, articles, tenant, on_progress=lambda done, total: None, on_unreadable=lambda one: None
             )
+        connection = await asyncpg.connect(self._postgres.address)
+        await connection.execute(_AUTOMATIC)
+        await connection.close()
         return settings
 
     async def _model_server(self, stack: AsyncExitStack) -> str:
         server = EmbeddedModelServer(self._folder / "model")
-        port = await server.choose_port("http")
         simulation = self._folder / "simulation.json"
         latency = {"latency": "lognormal", "latency_mean_s": self._options.latency_s, "latency_sigma": 0.5}
         simulation.write_text(json.dumps({"instant": True, "seed": self._options.seed, **latency, **MODEL_FAULTS}))
         todo = await server.prepare()
-        command = (*deskstream(), "model-server", "--port", str(port), "--simulate", str(simulation))
+        port = str(server.port("http"))
+        command = (*deskstream(), "model-server", "--port", port, "--simulate", str(simulation))
         running = await process.start(
             Process(
                 todo.name,
@@ -170,110 +192,131 @@ class _Run:
         stack.push_async_callback(process.stop, running)
         return server.address
 
-    async def _through(self, settings: Settings, workers: Workers, tracker: Tracker) -> None:
+    # -- tickets and faults
+
+    async def _through(self, settings: Settings, workers: Workers, striker: Striker) -> None:
         """Tickets in, faults on, then peace until everything ended or nothing moves."""
+        options = self._options
+        tracker = Tracker(client=client_options(settings), source=SOURCE)
         await tracker.start()
         try:
             async with asyncio.TaskGroup() as tasks:
-                watching = tasks.create_task(self._watch(tracker))
+                watching = tasks.create_task(tracker.run(self._is_over, lambda progress: None))
+                replacing = tasks.create_task(_replace_forever(workers))
+                telling = tasks.create_task(self._tell_forever(tracker.progress))
                 sending = tasks.create_task(self._send(settings))
-                await self._strike_all(workers)
-                workers.thaw_all()
-                workers.start_all()
+                await _until_the_first_ended(tracker.progress)
+                await striker.strike_all(schedule(options.seed, options.duration_s, options.faults))
                 await sending
-                self._at_peace_since = time.monotonic()
+                self._say("No more faults: waiting for what is under way.")
+                self._peace_since = self._moved_at = time.monotonic()
                 await watching
+                replacing.cancel()
+                telling.cancel()
+        except BaseExceptionGroup as group:  # the first is the cause
+            raise group.exceptions[0] from group
         finally:
             await tracker.stop()
 
-    _at_peace_since: float | None = None
+    _ended = 0
+    _moved_at = 0.0
 
-    async def _watch(self, tracker: Tracker) -> None:
-        moved_at, ended, said_at = time.monotonic(), -1, 0.0
+    def _is_over(self, progress: Progress) -> bool:
+        if self._peace_since is None:
+            return False
+        now, ended = time.monotonic(), len(progress.ended)
+        if ended != self._ended:
+            self._ended, self._moved_at = ended, now
+        return ended >= self._options.tickets or now - self._moved_at > STALLED_S_MAX
 
-        def done(progress: Any) -> bool:
-            nonlocal moved_at, ended, said_at
-            now = time.monotonic()
-            if len(progress.ended) != ended:
-                ended, moved_at = len(progress.ended), now
-            if now - said_at > 10:
-                said_at = now
-                self._say(f"{ended} of {self._options.tickets} tickets ended, {len(progress.calls)} calls")
-            if self._at_peace_since is None:
-                return False
-            return ended >= self._options.tickets or now - max(moved_at, self._at_peace_since) > STALLED_S_MAX
-
-        await tracker.run(done, lambda progress: None)
+    async def _tell_forever(self, progress: Progress) -> None:
+        while True:
+            await asyncio.sleep(PROGRESS_S)
+            self._say(
+                f"{len(self._accepted)} of {self._options.tickets} tickets in, {len(progress.ended)} ended, "
+                f"{len(progress.calls)} calls"
+            )
 
     async def _send(self, settings: Settings) -> None:
-        """Tickets spread over the time of the faults, so that each fault meets some under way."""
+        """Bursts spread over the time of the faults, so that each fault meets some under way."""
         options = self._options
-        producer = AIOKafkaProducer(**client_options(settings), enable_idempotence=True, acks="all")
+        producer = AIOKafkaProducer(**client_options(settings), enable_idempotence=True, acks="all", linger_ms=5)
         await producer.start()
         try:
-            for number in range(options.tickets):
-                # Half of the conversations' tickets fall into a tenth of them.
-                hot = number % 2 == 0
-                conversation = number % (options.conversations // 10 if hot else options.conversations)
-                row = {
-                    "ticket_id": f"t{number}",
-                    "conversation": f"c{conversation}",
-                    "subject": f"Question {number}",
-                    "text": f"How do I print page {number}?",
+            events: dict[bytes, TicketReceived] = {}
+            for burst in bursts(options.seed, options.tickets, options.conversations):
+                # What comes again is the same event, byte for byte.
+                events = {
+                    one.line: events.get(one.line) or ticket_received(one.line, tenant=one.tenant, source=SOURCE)
+                    for one in burst
                 }
-                event = ticket_received(
-                    json.dumps(row).encode(), tenant=TENANTS[conversation % len(TENANTS)], source=SOURCE
-                )
-                output = to_output(event)
-                await producer.send_and_wait(
-                    output.topic, value=output.value, key=output.key, headers=list(output.headers)
-                )
-                await asyncio.sleep(options.duration_s * 0.85 / options.tickets)
+                for event in events.values():
+                    await _accept(producer, to_output(event))
+                    self._accepted.add(event.event_id)
+                await asyncio.sleep(options.duration_s * SENT_BY * len(burst) / options.tickets)
         finally:
             await producer.stop()
 
-    async def _strike_all(self, workers: Workers) -> None:
-        began = time.monotonic()
-        async with asyncio.TaskGroup() as thaws:
-            for strike in schedule(self._options.seed, self._options.duration_s):
-                await asyncio.sleep(max(0.0, strike.at_s - (time.monotonic() - began)))
-                await self._strike(strike, workers, thaws)
+    # -- the count
 
-    async def _strike(self, strike: Strike, workers: Workers, thaws: asyncio.TaskGroup) -> None:
-        target = workers.pick(strike.stage, strike.worker)
-        self._strikes_at.append(time.time())
-        text = strike.fault.value + (f" {target[1].running.name}" if target else "")
-        self._told.append(f"{strike.at_s:.1f} s: {text}")
-        self._say(self._told[-1])
-        match strike.fault:
-            case Fault.RESTART_BROKER:
-                await self._kafka.restart()
-            case Fault.KILL_BROKER:
-                self._kills += 1
-                await self._kafka.kill()
-                await self._kafka.start()
-            case Fault.RESTART_DATABASE:
-                await self._postgres.restart()
-            case _ if target is None:
-                return
-            case Fault.KILL_WORKER:
-                self._kills += 1
-                workers.kill(*target)
-            case Fault.FREEZE_WORKER:
-                workers.freeze(target[1])
-                thaws.create_task(self._thaw_later(workers, target))
-            case Fault.REMOVE_WORKER:
-                await workers.remove(*target)
-                workers.start_all()
-            case Fault.ADD_WORKER:
-                if len(workers.of[target[0]]) < WORKERS_MAX:
-                    workers.start(target[0])
-        self._strikes_at.append(time.time())
+    async def _counted(self, settings: Settings, striker: Striker) -> Damage:
+        topics = await read_topics(client_options(settings))
+        ledger = None if "journal" in self._options.safeguards_off else await read_ledger(self._postgres.address)
+        calls = count_calls(read_requests(self._calls), striker.faults, ledger, calls_on_bus(topics[USAGE]))
+        damage = count(topics, calls, accepted=self._accepted)
+        if not damage.is_whole:
+            self._write_findings(damage, topics, striker.told)
+        return damage
 
-    async def _thaw_later(self, workers: Workers, target: Any) -> None:
-        await asyncio.sleep(FREEZE_S)
-        workers.thaw(target[1])
-        self._strikes_at.append(time.time())
+    def _write_findings(self, damage: Damage, topics: dict[str, list[Seen]], strikes: Sequence[str]) -> None:
+        """Each finding, and every record of the tickets that it names."""
+        named = list(dict.fromkeys(finding.partition(":")[0] for finding in damage.findings))[:HISTORIES_MAX]
+        histories = {
+            ticket: [
+                f"{topic}[{seen.partition}]@{seen.offset} {(seen.key or b'').decode(errors='replace')}"
+                + (f" {seen.event.get('reason')}" if topic == DEAD else "")
+                for topic, records in topics.items()
+                for seen in records
+                if seen.ticket == ticket
+            ]
+            for ticket in named
+        }
+        content = {"findings": damage.findings, "strikes": strikes, "records_of": histories}
+        (self._folder / "findings.json").write_text(json.dumps(content, indent=2))
+
+
+async def _until_the_first_ended(progress: Progress) -> None:
+    """Faults that strike workers which have not begun prove nothing."""
+    try:
+        async with asyncio.timeout(BEGIN_S_MAX):
+            while not progress.ended:  # noqa: ASYNC110 - the tracker fills it
+                await asyncio.sleep(0.1)
+    except TimeoutError:
+        raise ServerError(f"no ticket ended within {BEGIN_S_MAX:.0f} s: see the workers' logs") from None
+
+
+async def _replace_forever(workers: Workers) -> None:
+    while True:
+        await asyncio.sleep(LOOK_S)
+        workers.start_missing()
+
+
+async def _accept(producer: AIOKafkaProducer, output: Output) -> None:
+    """As a help desk does: again, until it is told that its ticket was taken."""
+    while True:
+        try:
+            await producer.send_and_wait(output.topic, value=output.value, key=output.key, headers=list(output.headers))
+        except KafkaError:
+            await asyncio.sleep(SEND_AGAIN_S)
+        else:
+            return
+
+
+def _articles(tenant: str) -> str:
+    """Each tenant's own, so that no two ask for the same embedding."""
+    texts = {"Print a page": "Press Ctrl+P to print the page.", "Bookmarks": "Press Ctrl+D to bookmark the page."}
+    rows = ({"doc_id": title, "title": title, "text": f"{text} ({tenant})"} for title, text in texts.items())
+    return "\n".join(map(json.dumps, rows))
 
 
 def _open_folder() -> Path:

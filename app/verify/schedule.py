@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
-WARM_UP_S = 8.0
+WARM_UP_S = 2.0
 APART_S_MIN, APART_S_MAX = 3.0, 9.0
 FREEZE_S = 14.0  # past the session time-out of 10 s
 
@@ -45,15 +46,17 @@ class Strike:
     worker: int
 
 
-def schedule(seed: int, duration_s: float) -> tuple[Strike, ...]:
-    """Strikes in order of time, the last before ``duration_s``."""
+def schedule(seed: int, duration_s: float, faults: Collection[Fault] = tuple(Fault)) -> tuple[Strike, ...]:
+    """Strikes of these faults in order of time, the last before ``duration_s``."""
     rng = random.Random(seed)  # noqa: S311 - to be repeated, not to be secret
+    weights = {fault: weight for fault, weight in _WEIGHTS.items() if fault in faults}
+    first = [fault for fault in _FIRST if fault in faults]
     strikes: list[Strike] = []
     at_s = WARM_UP_S
-    while at_s < duration_s:
+    while weights and at_s < duration_s:
         number = len(strikes)
-        drawn = rng.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]
-        fault = _FIRST[number] if number < len(_FIRST) else drawn
+        drawn = rng.choices(list(weights), list(weights.values()))[0]
+        fault = first[number] if number < len(first) else drawn
         strikes.append(Strike(round(at_s, 3), fault, rng.randrange(1_000), rng.randrange(1_000)))
         at_s += rng.uniform(APART_S_MIN, APART_S_MAX)
     return tuple(strikes)

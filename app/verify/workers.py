@@ -20,8 +20,13 @@ WORKERS_MAX = 4  # of a stage
 
 @dataclass
 class Worker:
+    stage: str
     running: Running
     frozen: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.running.name
 
 
 class Workers:
@@ -32,58 +37,61 @@ class Workers:
         self._environment = environment
         self._per_stage = per_stage
         self._number = 0
-        self.of: dict[str, list[Worker]] = {name: [] for name in STAGE_NAMES}
+        self._of: dict[str, list[Worker]] = {name: [] for name in STAGE_NAMES}
+        self.crashed: list[str] = []  # ended, and nobody had asked them to
 
-    def start_all(self) -> None:
-        """As many of each stage as there should be at least."""
-        for name, workers in self.of.items():
-            workers[:] = [worker for worker in workers if process.is_alive(worker.running)]
+    def start_missing(self) -> None:
+        """As many of each stage as there should be at least; those that ended by themselves are noted."""
+        for stage, workers in self._of.items():
+            ended = [worker for worker in workers if not process.is_alive(worker.running)]
+            self.crashed += [worker.name for worker in ended]
+            workers[:] = [worker for worker in workers if worker not in ended]
             while len(workers) < self._per_stage:
-                self.start(name)
+                self.start(stage)
 
     def start(self, stage: str) -> None:
         self._number += 1
-        todo = Process(
-            name=f"{stage}-{self._number}",
-            argv=(*deskstream(), "stage", stage),
-            log=self._folder / "logs" / f"{stage}-{self._number}.log",
-            env=self._environment,
-        )
-        self.of[stage].append(Worker(process.launch(todo)))
+        name = f"{stage}-{self._number}"
+        log = self._folder / "logs" / f"{name}.log"
+        todo = Process(name=name, argv=(*deskstream(), "stage", stage), log=log, env=self._environment)
+        self._of[stage].append(Worker(stage, process.launch(todo)))
 
-    def pick(self, stage: int, worker: int) -> tuple[str, Worker] | None:
-        """One that runs and is not frozen; None where there is none."""
+    def start_one_more(self, stage: int) -> None:
         name = STAGE_NAMES[stage % len(STAGE_NAMES)]
-        ready = [one for one in self.of[name] if not one.frozen and process.is_alive(one.running)]
-        return (name, ready[worker % len(ready)]) if ready else None
+        if len(self._of[name]) < WORKERS_MAX:
+            self.start(name)
 
-    def kill(self, name: str, worker: Worker) -> None:
+    def pick(self, stage: int, number: int) -> Worker | None:
+        """One that runs and is not frozen; None where there is none."""
+        workers = self._of[STAGE_NAMES[stage % len(STAGE_NAMES)]]
+        ready = [worker for worker in workers if not worker.frozen and process.is_alive(worker.running)]
+        return ready[number % len(ready)] if ready else None
+
+    def kill(self, worker: Worker) -> None:
+        """kill -9."""
         process.kill(worker.running)
-        self.of[name].remove(worker)
-        self.start(name)
+        self._of[worker.stage].remove(worker)
 
     def freeze(self, worker: Worker) -> None:
         worker.frozen = True
-        with suppress(ProcessLookupError):
-            os.kill(worker.running.pid, signal.SIGSTOP)
+        _signal(worker, signal.SIGSTOP)
 
     def thaw(self, worker: Worker) -> None:
         worker.frozen = False
-        with suppress(ProcessLookupError):
-            os.kill(worker.running.pid, signal.SIGCONT)
+        _signal(worker, signal.SIGCONT)
 
-    def thaw_all(self) -> None:
-        for workers in self.of.values():
-            for worker in workers:
-                if worker.frozen:
-                    self.thaw(worker)
-
-    async def remove(self, name: str, worker: Worker) -> None:
-        """SIGTERM: it finishes, commits and leaves."""
-        self.of[name].remove(worker)
-        await process.stop(worker.running)
+    async def remove(self, worker: Worker) -> bool:
+        """SIGTERM: it finishes, commits and leaves. False if it had to be killed."""
+        self._of[worker.stage].remove(worker)
+        return await process.stop(worker.running)
 
     async def stop_all(self) -> None:
-        self.thaw_all()
-        everyone = [worker.running for workers in self.of.values() for worker in workers]
-        await asyncio.gather(*(process.stop(running) for running in everyone))
+        everyone = [worker for workers in self._of.values() for worker in workers]
+        for worker in everyone:
+            self.thaw(worker)
+        await asyncio.gather(*(process.stop(worker.running) for worker in everyone))
+
+
+def _signal(worker: Worker, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(worker.running.pid, number)

@@ -1,15 +1,23 @@
-"""The auditor finds each kind of damage; the schedule is a function of its seed."""
+"""The count finds each kind of damage to tickets; the schedule and the door are functions of their seed."""
 
 from __future__ import annotations
 
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
-from app.verify.audit import DEAD, DOOR, STAGES, USAGE, Damage, Request, Seen, count
+import pytest
+
+from app.verify.audit import DEAD, DOOR, STAGES, USAGE, Damage, Seen, count
+from app.verify.calls import Calls
+from app.verify.door import bursts
+from app.verify.harness import Options, Report
+from app.verify.results import add
 from app.verify.schedule import Fault, schedule
 
 
-def seen(ticket: str, offset: int, *, key: bytes = b"k", **event: Any) -> Seen:
-    return Seen(0, offset, key, ticket, event)
+def seen(ticket: str, offset: int, *, key: bytes = b"k", partition: int = 0, **event: Any) -> Seen:
+    return Seen(partition, offset, key, ticket, event)
 
 
 def whole(tickets: int = 3) -> dict[str, list[Seen]]:
@@ -17,34 +25,38 @@ def whole(tickets: int = 3) -> dict[str, list[Seen]]:
     return {DOOR: records, **{topic: list(records) for topic in STAGES}, DEAD: [], USAGE: []}
 
 
-def request(call_id: str = "c1", digest: str = "d", began: float = 10.0, ended: float = 11.0, **fields: Any) -> Request:
-    return Request(call_id, digest, began, ended, **{"paid": True, "tokens": 5, **fields})
-
-
-def counted(topics: dict[str, list[Seen]], *requests: Request, strikes: tuple[float, ...] = ()) -> Damage:
-    return count(topics, requests, strikes, write_delay_s=0.5)
+def counted(topics: dict[str, list[Seen]], *accepted: str) -> Damage:
+    return count(topics, Calls(), accepted=accepted)
 
 
 def test_undamaged_topics_are_whole() -> None:
-    assert counted(whole()).is_whole
+    assert counted(whole(), "t0", "t1").is_whole
 
 
 def test_a_ticket_that_ended_nowhere_is_lost() -> None:
     topics = whole()
     del topics[STAGES[-1]][1]
-    assert counted(topics).lost == ("t1",)
+    assert counted(topics).lost == ("t1: neither routed nor dead-lettered",)
 
 
-def test_a_dead_letter_is_an_end() -> None:
+def test_a_ticket_that_was_accepted_and_is_not_in_the_first_topic_is_lost() -> None:
+    assert counted(whole(), "t9").lost == ("t9: accepted, never in tickets.raw",)
+
+
+def test_a_dead_letter_is_an_end_and_is_counted_by_its_reason() -> None:
     topics = whole()
-    topics[DEAD].append(topics[STAGES[-1]].pop(1))
-    assert counted(topics).is_whole
+    del topics[STAGES[-1]][1]
+    topics[DEAD].append(seen("t1", 0, reason="time_in_flight"))
+    damage = counted(topics)
+    assert damage.is_whole
+    assert damage.dead == {"time_in_flight": 1}
 
 
-def test_a_ticket_twice_in_a_later_topic_is_repeated() -> None:
+@pytest.mark.parametrize("topic", [*STAGES, DEAD])
+def test_a_ticket_twice_in_a_later_topic_is_repeated(topic: str) -> None:
     topics = whole()
-    topics[STAGES[0]].append(seen("t1", 9))
-    assert len(counted(topics).repeated) == 1
+    topics[topic] += [seen("t1", 8), seen("t1", 9)]
+    assert any(finding.startswith("t1:") for finding in counted(topics).repeated)
 
 
 def test_a_ticket_twice_at_the_door_is_no_damage() -> None:
@@ -56,13 +68,19 @@ def test_a_ticket_twice_at_the_door_is_no_damage() -> None:
 def test_a_ticket_both_routed_and_dead_is_repeated() -> None:
     topics = whole()
     topics[DEAD].append(seen("t1", 0))
-    assert counted(topics).repeated == ("t1: routed and dead",)
+    assert counted(topics).repeated == ("t1: routed and dead-lettered",)
 
 
 def test_a_conversation_out_of_order_is_found() -> None:
     topics = whole()
     topics[STAGES[2]] = [seen("t1", 0), seen("t0", 1), seen("t2", 2)]
-    assert len(counted(topics).out_of_order) == 1
+    assert counted(topics).out_of_order == ("t0: in tickets.drafted after a later ticket of its conversation",)
+
+
+def test_order_is_that_of_the_first_delivery() -> None:
+    topics = whole()
+    topics[DOOR].append(seen("t0", 9))
+    assert counted(topics).is_whole
 
 
 def test_different_conversations_have_no_order() -> None:
@@ -73,44 +91,72 @@ def test_different_conversations_have_no_order() -> None:
     assert counted(topics).is_whole
 
 
+def test_a_record_in_another_partition_than_at_the_door_is_found() -> None:
+    topics = whole()
+    topics[STAGES[1]][1] = seen("t1", 0, partition=3)
+    assert not counted(topics).is_whole
+
+
 def test_a_ticket_that_never_came_in_is_found() -> None:
     topics = whole()
     topics[STAGES[0]].append(seen("ghost", 9))
     assert not counted(topics).is_whole
 
 
-def test_the_same_question_paid_twice_is_counted_against_the_bound() -> None:
-    twice = (request("c1"), request("c2", began=20, ended=21))
-    assert not counted(whole(), *twice).is_whole
-    assert counted(whole(), *twice, strikes=(10.5,)).is_whole
-
-
-def test_an_answer_just_before_a_strike_counts_into_the_bound() -> None:
-    assert counted(whole(), request(ended=11.0), strikes=(11.4,)).calls_bound == 1
-    assert counted(whole(), request(ended=11.0), strikes=(11.6,)).calls_bound == 0
-
-
-def test_a_refused_request_is_not_paid() -> None:
-    assert counted(whole(), request("c1", paid=False), request("c2")).calls_repeated == 0
-
-
-def test_tokens_that_differ_from_the_providers_are_found() -> None:
-    topics = whole()
-    topics[USAGE] = [seen("t0", 0, call_id="c1", outcome="ok", usage={"input_tokens": 4})]
-    assert not counted(topics, request("c1")).is_whole
-
-
-def test_a_call_on_the_bus_that_was_never_paid_is_found() -> None:
-    topics = whole()
-    topics[USAGE] = [seen("t0", 0, call_id="c9", outcome="ok", usage={"input_tokens": 5})]
-    assert not counted(topics, request("c1")).is_whole
+@pytest.mark.parametrize(
+    "calls", [Calls(unexplained=("c1: paid twice",)), Calls(unaccounted=("c1: missing",)), Calls(repeated=2, bound=1)]
+)
+def test_damage_to_calls_is_damage(calls: Calls) -> None:
+    assert not count(whole(), calls).is_whole
 
 
 def test_the_same_seed_gives_the_same_schedule() -> None:
     assert schedule(7, 300) == schedule(7, 300) != schedule(8, 300)
 
 
+def test_a_longer_schedule_begins_as_the_shorter_one() -> None:
+    assert schedule(7, 300)[: len(schedule(7, 100))] == schedule(7, 100)
+
+
 def test_the_short_form_meets_each_fault_and_at_least_six_kills() -> None:
-    strikes = schedule(1, 100)
+    strikes = schedule(1, 80)
     assert {strike.fault for strike in strikes} == set(Fault)
     assert sum(strike.fault in {Fault.KILL_WORKER, Fault.KILL_BROKER} for strike in strikes) >= 6
+
+
+def test_a_schedule_has_only_the_faults_that_were_asked_for() -> None:
+    assert {strike.fault for strike in schedule(1, 100, {Fault.FREEZE_WORKER})} == {Fault.FREEZE_WORKER}
+    assert schedule(1, 100, ()) == ()
+
+
+def test_the_same_seed_gives_the_same_tickets() -> None:
+    assert list(bursts(3, 200, 50)) == list(bursts(3, 200, 50)) != list(bursts(4, 200, 50))
+
+
+def test_every_ticket_comes_in_and_some_come_twice() -> None:
+    lines = [delivery.line for delivery in chain.from_iterable(bursts(3, 500, 50))]
+    assert len(set(lines)) == 500 < len(lines)
+
+
+def report(**options: Any) -> Report:
+    return Report(Options(**options), count(whole(), Calls(paid=9)), kills=2)
+
+
+def test_kills_add_up_over_runs(tmp_path: Path) -> None:
+    file = tmp_path / "chaos.json"
+    add(file, report(seed=1))
+    assert add(file, report(seed=2))["kills"] == 4
+
+
+def test_a_run_without_a_safeguard_is_not_added(tmp_path: Path) -> None:
+    file = tmp_path / "chaos.json"
+    add(file, report())
+    assert add(file, report(safeguards_off=frozenset({"map"})))["kills"] == 2
+
+
+def test_a_file_of_another_shape_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "other.json"
+    file.write_text("[]")
+    with pytest.raises(ValueError, match="name another file"):
+        add(file, report())
+    assert file.read_text() == "[]"
