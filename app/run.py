@@ -20,6 +20,7 @@ from agents.pipeline import PIPELINE
 from app.config import Settings
 from app.embedded import process, servers
 from app.embedded.command import deskstream
+from app.embedded.model_server import training
 from app.embedded.process import Process, Running
 from app.ingest import Ingested, ingest
 from app.kafka.connection import client_options
@@ -33,6 +34,8 @@ from app.wiring import create_tenant, import_knowledge, ledger_totals, settings_
 # Nothing ended for this long: the run gives up and says what is missing.
 STALLED_S_MAX = 180.0
 BAD_LINES_SHOWN_MAX = 10
+TRAINING_SAID_EVERY_S = 10.0
+TRAINING_POLL_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ async def run(settings: Settings, options: RunOptions, console: Console) -> Summ
         await prepare(resolved)
         await create_tenant(resolved, options.tenant)
         await _knowledge(resolved, options, console)
+        await _model_trained(resolved, console)
         async with _stages(resolved) as stages:
             return await _tickets(resolved, options, stages, console, began=began)
 
@@ -83,6 +87,16 @@ async def _knowledge(settings: Settings, options: RunOptions, console: Console) 
     changed = imported.added + imported.updated
     console.print(f"Knowledge base: {changed + imported.unchanged} articles, {changed} of them new or changed.")
     return imported
+
+
+async def _model_trained(settings: Settings, console: Console) -> None:
+    """The offline model learns its classifier once, beside the import; tickets that came before would only wait."""
+    said = float("-inf")
+    while (step := await training(settings.llm_base_url or "")) is not None:
+        if time.monotonic() - said > TRAINING_SAID_EVERY_S:
+            said = time.monotonic()
+            console.print(f"The offline model trains its classifier (once): {step}", markup=False)
+        await asyncio.sleep(TRAINING_POLL_S)
 
 
 @asynccontextmanager
