@@ -14,21 +14,26 @@ import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 
-/** Arguments: bootstrap, input topic, output topic, in flight, mean call in ms, sigma (0: constant). */
+/**
+ * Confluent Parallel Consumer, exactly once, in the order of keys, a thread for each call. Its Vert.x and Reactor modules
+ * refuse the transactional mode.
+ *
+ * <p>Arguments: input topic, output topic, bootstrap, in flight, mean call in ms, sigma (0: constant).
+ */
 public final class Peer {
     public static void main(String[] arguments) {
-        String bootstrap = arguments[0], input = arguments[1], output = arguments[2];
+        String input = arguments[0], output = arguments[1], bootstrap = arguments[2];
         int inFlight = Integer.parseInt(arguments[3]);
         double meanMs = Double.parseDouble(arguments[4]), sigma = Double.parseDouble(arguments[5]);
         var consumer = new KafkaConsumer<>(
                 Map.<String, Object>of(
-                        "bootstrap.servers", bootstrap, "group.id", "peer-" + input, "auto.offset.reset", "earliest",
+                        "bootstrap.servers", bootstrap, "group.id", "peer-" + output, "auto.offset.reset", "earliest",
                         "enable.auto.commit", false, "isolation.level", "read_committed", "max.poll.records", 5000),
                 new ByteArrayDeserializer(), new ByteArrayDeserializer());
         var producer = new KafkaProducer<>(
                 Map.<String, Object>of(
-                        "bootstrap.servers", bootstrap, "transactional.id", "peer-" + input, "acks", "all",
-                        "linger.ms", 5, "batch.size", 262144),
+                        "bootstrap.servers", bootstrap, "transactional.id", "peer-" + output, "acks", "all",
+                        "linger.ms", 5, "batch.size", 262144, "transaction.timeout.ms", 10_000),
                 new ByteArraySerializer(), new ByteArraySerializer());
         var options = ParallelConsumerOptions.<byte[], byte[]>builder()
                 .ordering(ProcessingOrder.KEY)
