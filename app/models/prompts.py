@@ -15,11 +15,13 @@ from typing import Any
 import orjson
 
 from agents.contract import ModelCall
+from app.models.reply_schema import reply_schema
 
 _PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 _GUIDELINES = ("tone", "policy", "escalation")  # the least likely to change first
 # Composed of these variables, in this order, each as one JSON value.
 _CUSTOMER_FIELDS = ("subject", "body")
+_VARIABLES = frozenset({*_CUSTOMER_FIELDS, "passages", "reply", "language", "category", "correction"})
 _ESCAPES = ((b"&", b"\\u0026"), (b"<", b"\\u003c"), (b">", b"\\u003e"))
 
 
@@ -65,10 +67,12 @@ class PromptLibrary:
         prompt = self._prompts.get(call.prompt)
         if prompt is None:
             raise PromptError(f"there is no prompt {call.prompt!r} in agents/prompts")
+        if unknown := sorted(call.variables.keys() - _VARIABLES):
+            raise PromptError(f"prompt {prompt.name!r} was given {', '.join(unknown)}, which no prompt can show")
         variables = _data(call.variables)
         stable = _filled(prompt.name, prompt.system, {"guidelines": self._guidelines})
         if not self._json_schema:
-            schema = orjson.dumps(call.reply.model_json_schema()).decode()
+            schema = orjson.dumps(reply_schema(call.reply)).decode()
             stable += f"\n\nAnswer with the JSON object only, of this JSON Schema:\n{schema}"
         locale = self._locale(call.variables.get("language")) if "{{guidelines}}" in prompt.system else ""
         user = _filled(prompt.name, prompt.user, variables).strip()
@@ -95,6 +99,8 @@ def parse(name: str, text: str) -> Prompt:
     if match is None:
         raise PromptError(f"agents/prompts/{name}.md must be front matter with a version, ## system, ## user")
     version, system, user = match.groups()
+    if left := re.search(r"\S*(\{\{|\}\}).*", _PLACEHOLDER.sub("", f"{system}\n{user}")):
+        raise PromptError(f"agents/prompts/{name}.md: {left.group()!r} is no {{{{placeholder}}}}")
     return Prompt(name, version, system.strip(), user.strip())
 
 
@@ -137,4 +143,4 @@ def _filled(name: str, template: str, variables: Mapping[str, str]) -> str:
 
 def _response_format(call: ModelCall[Any]) -> dict[str, Any]:
     name = call.reply.__name__
-    return {"type": "json_schema", "json_schema": {"name": name, "schema": call.reply.model_json_schema()}}
+    return {"type": "json_schema", "json_schema": {"name": name, "strict": True, "schema": reply_schema(call.reply)}}

@@ -6,12 +6,15 @@ import json
 import re
 from dataclasses import replace
 
+import jsonschema
 import pytest
+from pydantic import BaseModel
 
 from agents import classify, draft, route
 from agents.contract import ModelCall
 from app.models.prompts import PromptError, PromptLibrary, parse
-from schemas.tickets import Ticket, Verdict
+from app.models.reply_schema import reply_schema
+from schemas.tickets import Grounding, Ticket, Verdict
 from tests.events import drafted, enriched, open_policy, received, verdict
 
 PLAIN = PromptLibrary(cache_control=False, json_schema=True)
@@ -89,6 +92,28 @@ def test_the_reply_format_is_named_after_its_class_or_described_in_the_prompt() 
     assert described.response_format is None and '"confidence"' in str(described.messages[0])
 
 
+@pytest.mark.parametrize("reply", [Verdict, draft.Reply, Grounding])
+def test_every_object_of_a_reply_must_have_all_its_fields_and_no_other(reply: type[BaseModel]) -> None:
+    schema = reply_schema(reply)
+    objects = [part for part in (schema, *schema.get("$defs", {}).values()) if part["type"] == "object"]
+    for part in objects:
+        assert part["required"] == list(part["properties"]) and part["additionalProperties"] is False
+
+
+def test_a_model_is_not_asked_for_its_own_name() -> None:
+    assert "model" not in reply_schema(draft.Reply)["properties"]
+
+
+@pytest.mark.parametrize("reply", [Verdict, draft.Reply, Grounding])
+def test_what_strict_modes_refuse_is_not_asked_for(reply: type[BaseModel]) -> None:
+    asked = json.dumps(reply_schema(reply))
+    assert not re.search(r'"(default|minLength|maxLength|minimum|maximum|minItems|maxItems)":', asked)
+
+
+def test_a_whole_verdict_fits_what_is_asked_for() -> None:
+    jsonschema.validate(verdict().model_dump(mode="json"), reply_schema(Verdict))
+
+
 def test_an_unknown_prompt_is_named() -> None:
     with pytest.raises(PromptError, match="'guess'"):
         PLAIN.render(replace(classify_call(), prompt="guess"))
@@ -97,6 +122,22 @@ def test_an_unknown_prompt_is_named() -> None:
 def test_a_placeholder_that_the_call_does_not_fill_is_named() -> None:
     with pytest.raises(PromptError, match=r"\{\{customer_message\}\}"):
         PLAIN.render(replace(classify_call(), variables={}))
+
+
+def test_a_variable_that_no_prompt_can_show_is_named() -> None:
+    call = classify_call()
+    with pytest.raises(PromptError, match="history"):
+        PLAIN.render(replace(call, variables={**call.variables, "history": "x"}))
+
+
+def test_data_that_looks_like_a_placeholder_is_left_as_it_is() -> None:
+    assert "{{guidelines}}" in user_of(PLAIN, classify_call("{{guidelines}}"))
+
+
+@pytest.mark.parametrize("wrong", ["{{ body }}", "{{customer-message}}", "{{body}"])
+def test_a_placeholder_that_would_be_left_over_is_named(wrong: str) -> None:
+    with pytest.raises(PromptError, match=r"broken\.md.*" + re.escape(wrong[:4])):
+        parse("broken", f"---\nversion: 1\n---\n## system\nTask: x\n## user\n{wrong}\n")
 
 
 def test_a_file_of_another_form_is_named() -> None:
