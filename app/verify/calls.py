@@ -96,6 +96,7 @@ class Calls:
     unexplained: tuple[str, ...] = ()  # questions paid again where no fault may have lost an answer
     at_once: int = 0  # of the repeated, those made while the other was still under way
     unconfirmed: int = 0  # in the ledger, with their upper bound
+    off_bus: int = 0  # confirmed in the ledger, and on the bus not at all or as unconfirmed
     unaccounted: tuple[str, ...] = ()  # where provider, ledger and bus disagree
 
 
@@ -116,8 +117,13 @@ def count_calls(requests: Sequence[Request], faults: Faults, ledger: Sequence[Ro
         unexplained=tuple(_unexplained(again, faults)),
         at_once=sum(later.began < one.ended for same in again for one, later in pairwise(same)),
         unconfirmed=sum(row.outcome in UNCONFIRMED for row in ledger or ()),
+        off_bus=len(_confirmed(ledger or ()) - _confirmed(bus)),
         unaccounted=tuple(_unaccounted(paid, ledger, bus)),
     )
+
+
+def _confirmed(rows: Sequence[Row]) -> set[str]:
+    return {row.call_id for row in rows if row.outcome in CONFIRMED}
 
 
 def _unexplained(again: Iterable[Sequence[Request]], faults: Faults) -> Iterable[str]:

@@ -97,6 +97,7 @@ class Report:
             "calls_unexplained": len(calls.unexplained),
             "calls_at_once": calls.at_once,
             "calls_unconfirmed": calls.unconfirmed,
+            "calls_off_bus": calls.off_bus,
             "calls_unaccounted": len(calls.unaccounted),
             "dead": dict(damage.dead),
             "crashed": len(self.crashed),

@@ -44,8 +44,8 @@ def sentences(report: Report) -> list[str]:
         f"{len(damage.repeated)} repeated, {len(damage.out_of_order)} out of order.",
         f"{calls.paid} calls paid, {calls.repeated} of them again; at most {calls.bound} could have been"
         f" ({causes or 'no fault could have lost an answer'}), {len(calls.unexplained)} are not explained by a fault.",
-        f"{calls.unconfirmed} calls are unconfirmed in the ledger; {len(calls.unaccounted)} differ between provider,"
-        " ledger and bus.",
+        f"{calls.unconfirmed} calls are unconfirmed in the ledger, {calls.off_bus} confirmed ones not yet on the bus;"
+        f" {len(calls.unaccounted)} differ between provider, ledger and bus.",
     ]
     if damage.dead:
         lines.append("Dead-lettered: " + ", ".join(f"{count} {reason}" for reason, count in damage.dead.items()) + ".")

@@ -14,7 +14,7 @@ from app.verify.results import sentences
 from app.verify.schedule import Fault
 from tests.servers import KAFKA_LIBS
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
 SAY = print  # into pytest's capture: shown when it fails
 
@@ -43,15 +43,16 @@ async def test_without_fencing_a_woken_worker_repeats_tickets() -> None:
 
 
 async def test_without_the_map_a_killed_worker_s_finished_tickets_are_repeated() -> None:
-    report = await damage_without("map", Fault.KILL_WORKER, tickets=150, duration_s=15)
+    report = await damage_without("map", Fault.KILL_WORKER, tickets=150, duration_s=15, per_stage=1)
     assert report.damage.repeated
 
 
 async def test_without_the_journal_calls_are_paid_again_that_no_fault_explains() -> None:
-    report = await damage_without("journal", Fault.ADD_WORKER, Fault.REMOVE_WORKER, tickets=150, duration_s=15)
+    joins_and_leaves = (Fault.ADD_WORKER, Fault.REMOVE_WORKER)
+    report = await damage_without("journal", *joins_and_leaves, tickets=150, duration_s=15, per_stage=1)
     assert report.damage.calls.unexplained
 
 
 async def test_without_claims_a_ticket_delivered_twice_is_answered_twice() -> None:
-    report = await damage_without("claims", tickets=100, duration_s=10)
+    report = await damage_without("claims", tickets=100, duration_s=10, per_stage=1)
     assert report.damage.repeated

@@ -116,3 +116,8 @@ def test_a_paid_call_that_the_ledger_has_as_unconfirmed_agrees() -> None:
 )
 def test_books_that_disagree(ledger: list[Row], bus: list[Row]) -> None:
     assert len(accounted([request()], ledger, bus)) == 1
+
+
+def test_a_confirmed_call_that_the_bus_has_not_is_counted() -> None:
+    calls = count_calls([request()], Faults(), [row()], [row(outcome="unconfirmed")])
+    assert (calls.off_bus, calls.unaccounted) == (1, ())
