@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 import orjson
 from pydantic import BaseModel, ValidationError
 
-from agents.contract import ModelCall, PermanentError, PolicyLookup, Question, Search
+from agents.contract import ModelCall, PermanentError, PolicyLookup, Question, Search, TransientError
 from app.models.errors import charged
 from app.models.guard import PLACE_S_MAX, Guard
 from app.models.prices import Prices
@@ -194,7 +195,8 @@ class ModelAnswerer:
                 made = await make(begun)
         except BaseException as error:
             # Cancelled too: the provider may have the request, and the key must not stay reserved.
-            await asyncio.shield(self.journal.fail(begun.call_id, error=repr(error), charged=charged(error)))
+            with suppress(TransientError):  # the database is away: the key stays reserved until its deadline
+                await asyncio.shield(self.journal.fail(begun.call_id, error=repr(error), charged=charged(error)))
             if isinstance(error, PermanentError):
                 raise Refused(error.reason, str(error), ledger) from error
             raise

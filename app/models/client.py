@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 import stamina
+from pydantic import BaseModel
 
 from agents.contract import PermanentError, TransientError
 from app.models.errors import CallFailed
@@ -30,18 +32,17 @@ class Chat:
         """Raises CallFailed, RateLimited, ProviderAway, PermanentError("provider_refused")."""
         began = time.monotonic()
         options: dict[str, Any] = {"response_format": request.response_format} if request.response_format else {}
+        # The client's time-out is for each read: a server that sends a blank now and then would never reach it.
         with self._provider.errors(request.model):
-            completion = await self._provider.client.chat.completions.create(
-                model=request.model,
-                messages=list(request.messages),  # type: ignore[arg-type] # plain dicts of the same shape
-                max_tokens=request.max_tokens,
-                timeout=request.timeout_s,
-                extra_headers={"Idempotency-Key": request.call_id},
-                **options,
-            )
-        if not completion.choices:
-            raise CallFailed(f"{request.model}: an answer without choices", charged="unknown")
-        choice = completion.choices[0]
+            async with asyncio.timeout(request.timeout_s):
+                completion = await self._provider.client.chat.completions.create(
+                    model=request.model,
+                    messages=list(request.messages),  # type: ignore[arg-type] # plain dicts of the same shape
+                    max_tokens=request.max_tokens,
+                    extra_headers={"Idempotency-Key": request.call_id},
+                    **options,
+                )
+        choice = _choice(completion, request.model)
         return ChatResult(
             text=_text(choice.message.content),
             usage=_usage(completion.usage, request.model),
@@ -78,17 +79,16 @@ class Embeddings:
         # Others take no such field, and some refuse what they don't know.
         extra = {"input_type": kind} if self._provider.is_offline else {}
         with self._provider.errors(self._asked_model):
-            response = await self._provider.client.embeddings.create(
-                model=self._asked_model,
-                input=list(texts),
-                dimensions=self.dimensions,
-                encoding_format="float",
-                timeout=_EMBED_S_MAX,
-                extra_body=extra,
-                extra_headers={"Idempotency-Key": call_id} if call_id else {},
-            )
-        rows = sorted(response.data, key=lambda row: row.index)
-        vectors = np.array([row.embedding for row in rows], np.float32)
+            async with asyncio.timeout(_EMBED_S_MAX):
+                response = await self._provider.client.embeddings.create(
+                    model=self._asked_model,
+                    input=list(texts),
+                    dimensions=self.dimensions,
+                    encoding_format="float",
+                    extra_body=extra,
+                    extra_headers={"Idempotency-Key": call_id} if call_id else {},
+                )
+        vectors = _vectors(response, len(texts), self._asked_model)
         if vectors.shape != (len(texts), self.dimensions):
             # Some servers ignore the number that they are asked for.
             raise PermanentError(
@@ -118,6 +118,26 @@ class PatientEmbeddings:
         raise AssertionError("stamina raises the last failure")
 
 
+def _choice(completion: Any, model: str) -> Any:
+    """The client checks nothing: it gives a page of HTML as a string, and None for what is missing."""
+    choices = getattr(completion, "choices", None)
+    if not isinstance(choices, list) or not choices or getattr(choices[0], "message", None) is None:
+        raise CallFailed(f"{model}: an answer without choices: {completion!r:.200}", charged="unknown")
+    return choices[0]
+
+
+def _vectors(response: Any, texts: int, model: str) -> Vector:
+    """In the order of the texts."""
+    try:
+        rows = sorted(response.data, key=lambda row: row.index)
+        vectors = np.array([row.embedding for row in rows], np.float32)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise CallFailed(f"{model}: an answer that is no list of vectors: {error}", charged="unknown") from error
+    if len(rows) != texts or not np.isfinite(vectors).all():
+        raise CallFailed(f"{model}: {len(rows)} vectors of {texts}, or not all finite", charged="unknown")
+    return vectors
+
+
 def _text(content: Any) -> str:
     """Some servers answer with a list of parts, or with nothing."""
     if isinstance(content, list):
@@ -126,9 +146,9 @@ def _text(content: Any) -> str:
 
 
 def _usage(reported: Any, model: str) -> Usage:
-    if reported is None:
+    if not isinstance(reported, BaseModel):
         raise CallFailed(f"{model}: an answer without usage: its cost is unknown", charged="unknown")
     try:
-        return normalised(reported.model_dump(exclude_none=True))
+        return normalised(reported.model_dump(exclude_none=True, warnings=False))
     except UnknownUsage as error:
         raise CallFailed(f"{model}: {error}", charged="unknown") from error

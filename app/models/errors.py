@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from agents.contract import TransientError
+from agents.contract import PermanentError, TransientError
 
 Charged = Literal["no", "unknown"]
+REFUSED = "provider_refused"  # the reason of a PermanentError: this request will never be taken
 
 
 class CallFailed(TransientError):
@@ -28,4 +29,6 @@ def charged(error: BaseException) -> Charged:
     """For any failure of a call. What was cancelled or is a bug of ours may have reached the provider."""
     if isinstance(error, CallFailed):
         return error.charged
+    if isinstance(error, PermanentError):
+        return "no" if error.reason == REFUSED else "unknown"
     return "no" if isinstance(error, TransientError) else "unknown"

@@ -107,7 +107,13 @@ class Breaker:
     def succeeded(self) -> None:
         self.failures, self.probing = 0, False
 
+    def given_up(self) -> None:
+        """The call ended without showing whether the provider is there: the next one probes."""
+        self.probing = False
+
     def failed(self, now: float) -> None:
+        if self.is_open and not self.probing:
+            return  # was under way when it opened, and says nothing new
         self.failures += 1
         self.probing = False
         if self.is_open:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,7 +15,7 @@ from openai import AsyncOpenAI
 from pydantic import SecretStr
 
 from agents.contract import PermanentError
-from app.models.errors import CallFailed, RateLimited
+from app.models.errors import REFUSED, CallFailed, Charged, RateLimited
 from app.ports import ProviderAway
 
 OFFLINE = "offline"
@@ -27,8 +28,18 @@ _WAIT_S = 1.0
 _PROBE_S_MAX = 10.0
 _TOO_MANY_REQUESTS = 429
 _SERVER_ERROR = 500
-_GATEWAY_TIMEOUT = 504
 _RETRIED_STATUS = frozenset({408, 409, 425})
+# Whoever stood between gave up on the model, which may have done its work: time-outs, and a gateway's bad answers.
+_PERHAPS_CHARGED_STATUS = frozenset({408, 502, 504, 520, 524})
+# Not about the one request: a wrong key, an empty account, a wrong URL or model.
+_SETTING_STATUS = {
+    401: "check the API key setting",
+    402: "the account has no credit",
+    403: "check the API key setting",
+    404: "check the URL and the names of the models",
+}
+_NO_CREDIT_CODE = "insufficient_quota"  # OpenAI's, with 429
+_RETRY_AFTER_S_MAX = 300.0  # then it is asked again, whatever it said
 
 
 class Provider:
@@ -63,12 +74,16 @@ class Provider:
         """OpenAI's exceptions as ours."""
         try:
             yield
-        except openai.APITimeoutError as error:
+        except TimeoutError as error:
             raise CallFailed(f"{model} at {self.url} gave no answer in time", charged="unknown") from error
-        except openai.APIConnectionError as error:
-            if isinstance(error.__cause__, (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)):
-                raise ProviderAway(f"no connection to {self.url}: {error.__cause__}; check its URL setting") from error
-            raise CallFailed(f"{self.url} broke the connection off: {error.__cause__}", charged="unknown") from error
+        except openai.APIConnectionError as error:  # a time-out is one, too
+            cause = error.__cause__
+            if isinstance(cause, (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)):
+                what = str(cause) or type(cause).__name__
+                raise ProviderAway(f"no connection to {self.url}: {what}; check its URL setting") from error
+            if isinstance(error, openai.APITimeoutError):
+                raise CallFailed(f"{model} at {self.url} gave no answer in time", charged="unknown") from error
+            raise CallFailed(f"{self.url} broke the connection off: {cause}", charged="unknown") from error
         except openai.APIStatusError as error:
             raise _status_error(error, model, self.url) from error
         except (openai.APIError, ValueError) as error:  # an answer that is no JSON, say, or of another shape
@@ -106,14 +121,16 @@ def _is_offline(response: httpx2.Response) -> bool:
 def _status_error(error: openai.APIStatusError, model: str, url: str) -> Exception:
     status, text = error.status_code, f"{model} at {url}: {error.status_code} {_reason(error)}"
     wait_s = _retry_after_s(error.response.headers)
+    advice = _SETTING_STATUS[402] if error.code == _NO_CREDIT_CODE else _SETTING_STATUS.get(status)
+    if advice:
+        # A wrong setting must not dead-letter thousands of tickets: they wait until somebody has mended it.
+        return ProviderAway(f"{text}; {advice}", retry_after_s=wait_s)
     if status == _TOO_MANY_REQUESTS:
         return RateLimited(text, retry_after_s=wait_s)
-    if status in {401, 403}:
-        # A wrong key must not dead-letter thousands of tickets: they wait until somebody has mended it.
-        return ProviderAway(f"{text}; check the API key setting", retry_after_s=wait_s)
     if status in _RETRIED_STATUS or status >= _SERVER_ERROR:
-        return CallFailed(text, charged="unknown" if status in {408, _GATEWAY_TIMEOUT} else "no", retry_after_s=wait_s)
-    return PermanentError("provider_refused", text)
+        perhaps: Charged = "unknown" if status in _PERHAPS_CHARGED_STATUS else "no"
+        return CallFailed(text, charged=perhaps, retry_after_s=wait_s)
+    return PermanentError(REFUSED, text)
 
 
 def _reason(error: openai.APIStatusError) -> str:
@@ -127,7 +144,8 @@ def _retry_after_s(headers: httpx2.Headers) -> float | None:
     """``retry-after-ms`` or ``Retry-After`` in seconds. The date form is rare at model providers: not read."""
     for name, unit in (("retry-after-ms", 1_000.0), ("retry-after", 1.0)):
         try:
-            return max(0.0, float(headers[name]) / unit)
+            wait_s = float(headers[name]) / unit
         except (KeyError, ValueError):
             continue
+        return min(max(0.0, wait_s), _RETRY_AFTER_S_MAX) if math.isfinite(wait_s) else None
     return None

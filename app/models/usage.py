@@ -32,6 +32,8 @@ def normalised(reported: Mapping[str, Any]) -> Usage:
 
 def _openai(reported: Mapping[str, Any]) -> Usage:
     details = reported.get("prompt_tokens_details") or {}
+    if not isinstance(details, Mapping):
+        raise UnknownUsage(f"prompt_tokens_details is {details!r}")
     cached = _count(details, "cached_tokens") or _count(reported, "cache_read_input_tokens")
     written = (
         _count(reported, "cache_creation_input_tokens")

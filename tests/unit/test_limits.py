@@ -96,6 +96,22 @@ def test_an_open_breaker_waits_longer_each_time_up_to_its_limit() -> None:
     breaker = Breaker(failures_max=1)
     waits = []
     for n in range(8):
+        breaker.started()
         breaker.failed(100.0 * n)
         waits.append(breaker.wait_s(100.0 * n))
     assert waits == [1, 2, 4, 8, 16, 30, 30, 30]
+
+
+def test_calls_that_were_under_way_when_it_opened_do_not_make_the_wait_longer() -> None:
+    breaker = Breaker()
+    for _ in range(100):
+        breaker.failed(0.0)
+    assert breaker.wait_s(0.0) == breaker.pause_s_min
+
+
+def test_a_probe_that_was_given_up_leaves_its_place_to_the_next() -> None:
+    breaker = Breaker(failures_max=1)
+    breaker.failed(0.0)
+    breaker.started()
+    breaker.given_up()
+    assert breaker.wait_s(1.0) == 0
