@@ -90,18 +90,25 @@ async def test_a_short_wait_that_the_provider_asked_for_is_waited_here() -> None
 
 
 async def test_a_place_given_to_a_call_that_is_cancelled_goes_to_the_next() -> None:
-    guard, end = Guard(), asyncio.Event()
+    guard, end, entered = Guard(), asyncio.Event(), asyncio.Event()
+
+    async def enter() -> None:
+        async with guard.call("m"):
+            entered.set()
+
     calls = await fill(guard, end)
-    first, second = asyncio.create_task(hold(guard, end)), asyncio.create_task(hold(guard, end))
+    first = asyncio.create_task(hold(guard, end))
+    await asyncio.sleep(0)
+    second = asyncio.create_task(enter())
     await asyncio.sleep(0)
     calls[0].cancel()
     while not calls[0].done():
         await asyncio.sleep(0)
     first.cancel()  # woken, but not yet run
-    end.set()
     async with asyncio.timeout(1):
-        await second
-    await asyncio.gather(*calls, first, return_exceptions=True)
+        await entered.wait()
+    end.set()
+    await asyncio.gather(*calls, first, second, return_exceptions=True)
 
 
 async def test_a_provider_that_fails_in_a_row_is_left_alone() -> None:
@@ -124,12 +131,12 @@ async def test_those_who_wait_for_a_place_are_turned_back_when_the_provider_goes
 
     calls = [asyncio.create_task(failing()) for _ in range(FIRST_LIMIT)]
     await asyncio.sleep(0)
-    waiting = [asyncio.create_task(failing()) for _ in range(FIRST_LIMIT * 4)]
+    waiting = [asyncio.create_task(failing()) for _ in range(FIRST_LIMIT * 20)]
     await asyncio.sleep(0)
     end.set()
     async with asyncio.timeout(1):
         outcomes = await asyncio.gather(*calls, *waiting, return_exceptions=True)
-    assert any(isinstance(outcome, ProviderAway) for outcome in outcomes)
+    assert sum(isinstance(outcome, ProviderAway) for outcome in outcomes) == len(waiting)
 
 
 async def test_models_are_told_apart() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.models.prices import Prices, load
+from app.models.prices import Price, Prices, load
 from app.models.provider import OFFLINE_PREFIX
 from schemas.usage import Usage
 
@@ -55,8 +55,20 @@ def test_a_wrong_price_file_is_named(text: str, tmp_path: Path) -> None:
 counts = st.integers(0, 50_000)
 
 
-@given(st.sampled_from(["claude-haiku-4-5", "claude-sonnet-4-6"]), counts, counts, counts, counts)
+@given(
+    st.sampled_from(["claude-haiku-4-5", "claude-sonnet-4-6", "dear-cache", "free-cache"]),
+    counts,
+    counts,
+    counts,
+    counts,
+)
 def test_the_bound_is_never_below_the_cost(model: str, fresh: int, cached: int, written: int, output: int) -> None:
+    prices = Prices(
+        {
+            "dear-cache": Price(input=Decimal(1), cached=Decimal(2), cache_write=Decimal(1)),
+            "free-cache": Price(input=Decimal(1), cached=Decimal(0), cache_write=Decimal(0), output=Decimal(3)),
+        }
+    )
     usage = Usage(input_tokens=fresh, cached_tokens=cached, cache_write_tokens=written, output_tokens=output)
-    bound = LIST.cost_usd_max(model, request_bytes=fresh + cached + written, output_tokens_max=output)
-    assert bound >= LIST.cost_usd(model, usage)[0]
+    bound = prices.cost_usd_max(model, request_bytes=fresh + cached + written, output_tokens_max=output)
+    assert bound >= prices.cost_usd(model, usage)[0]
