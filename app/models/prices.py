@@ -52,10 +52,10 @@ class Prices:
         return cost / _MILLION, True
 
     def cost_usd_max(self, model: str, *, request_bytes: int, output_tokens_max: int) -> Decimal:
-        """An upper bound before the call: a token is at least a byte, and all of it may be written to the cache."""
-        sizes = {"cache_write_tokens": request_bytes, "output_tokens": output_tokens_max}
-        fresh = {"input_tokens": request_bytes, "output_tokens": output_tokens_max}
-        return max(self.cost_usd(model, Usage(**sizes))[0], self.cost_usd(model, Usage(**fresh))[0])
+        """An upper bound before the call: a token is at least a byte, and all may be of the dearest kind of input."""
+        kinds = ("input_tokens", "cached_tokens", "cache_write_tokens")
+        output = self.cost_usd(model, Usage(output_tokens=output_tokens_max))[0]
+        return output + max(self.cost_usd(model, Usage(**{kind: request_bytes}))[0] for kind in kinds)
 
     def _price(self, model: str) -> Price | None:
         return self.overrides.get(model) or _list_price(model)
