@@ -22,6 +22,7 @@ from app.models.errors import charged
 from app.models.guard import PLACE_S_MAX, Guard
 from app.models.prices import Prices
 from app.models.prompts import PromptLibrary, Rendered
+from app.models.reply_schema import asked_fields
 from app.ports import (
     Answered,
     CallContext,
@@ -42,6 +43,9 @@ _ATTEMPTS_MAX = 2  # the first answer and one repair
 _EMBED_TIMEOUT_S = 120.0
 _ERRORS_SHOWN_MAX = 3
 _BAD_ANSWER_CHARS_MAX = 4_000
+# How long an intent outlasts its call's own time: the wait for a place, and the work around the call. Were it shorter,
+# somebody else could make the call while it is still under way.
+_AROUND_S = PLACE_S_MAX + 10.0
 
 
 class Refused(PermanentError):
@@ -145,7 +149,7 @@ class ModelAnswerer:
             cost_usd_max=self.prices.cost_usd_max(
                 request.model, request_bytes=len(body), output_tokens_max=request.max_tokens
             ),
-            timeout_s=request.timeout_s + PLACE_S_MAX,
+            timeout_s=request.timeout_s + _AROUND_S,
         )
 
     # -- a search
@@ -162,7 +166,7 @@ class ModelAnswerer:
             prompt_version="query/1",
             digest=hashlib.sha256(body).hexdigest(),
             cost_usd_max=self.prices.cost_usd_max(self.embedder.model, request_bytes=len(body), output_tokens_max=0),
-            timeout_s=_EMBED_TIMEOUT_S + PLACE_S_MAX,
+            timeout_s=_EMBED_TIMEOUT_S + _AROUND_S,
         )
         vector = np.frombuffer(await self._journalled(intent, ledger, partial(self._embed, search)), np.float32)
         try:
@@ -223,7 +227,12 @@ def validated(kept: dict[str, Any], reply: type[BaseModel]) -> Any:
         data = orjson.loads(_object_in(kept["text"]))
     except orjson.JSONDecodeError as error:
         raise Malformed(f"not a JSON object: {error}") from error
-    if isinstance(data, dict) and "model" in reply.model_fields:
+    if not isinstance(data, dict):
+        raise Malformed("not a JSON object")
+    if missing := [name for name in asked_fields(reply) if name not in data]:
+        # Not filled from defaults: stakes left out must not read as nothing at stake.
+        raise Malformed(f"{', '.join(missing)}: missing")
+    if "model" in reply.model_fields:
         data["model"] = kept["model"]
     try:
         return reply.model_validate(data)

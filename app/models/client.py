@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
+import openai
 import stamina
 from pydantic import BaseModel
 
@@ -21,27 +22,23 @@ from schemas.usage import Usage
 _EMBED_TEXTS_MAX = 64  # of one request
 _EMBED_S_MAX = 120.0
 _PATIENCE_S_MAX = 300.0
+_OLDER_LIMIT, _NEWER_LIMIT = "max_tokens", "max_completion_tokens"
 
 
 class Chat:
     def __init__(self, provider: Provider) -> None:
         self._provider = provider
         self.provider = provider.name
+        # Some models take only the newer name and say so; some servers ignore it, so it is not tried first.
+        self._newer_limit: set[str] = set()
 
     async def complete(self, request: ChatRequest) -> ChatResult:
         """Raises CallFailed, RateLimited, ProviderAway, PermanentError("provider_refused")."""
         began = time.monotonic()
-        options: dict[str, Any] = {"response_format": request.response_format} if request.response_format else {}
         # The client's time-out is for each read: a server that sends a blank now and then would never reach it.
         with self._provider.errors(request.model):
             async with asyncio.timeout(request.timeout_s):
-                completion = await self._provider.client.chat.completions.create(
-                    model=request.model,
-                    messages=list(request.messages),  # type: ignore[arg-type] # plain dicts of the same shape
-                    max_tokens=request.max_tokens,
-                    extra_headers={"Idempotency-Key": request.call_id},
-                    **options,
-                )
+                completion = await self._create(request)
         choice = _choice(completion, request.model)
         return ChatResult(
             text=_text(choice.message.content),
@@ -50,6 +47,24 @@ class Chat:
             finish_reason=choice.finish_reason or "",
             latency_s=time.monotonic() - began,
         )
+
+    async def _create(self, request: ChatRequest) -> Any:
+        newer = request.model in self._newer_limit
+        options: dict[str, Any] = {_NEWER_LIMIT if newer else _OLDER_LIMIT: request.max_tokens}
+        if request.response_format:
+            options["response_format"] = request.response_format
+        try:
+            return await self._provider.client.chat.completions.create(
+                model=request.model,
+                messages=list(request.messages),  # type: ignore[arg-type] # plain dicts of the same shape
+                extra_headers={"Idempotency-Key": request.call_id},
+                **options,
+            )
+        except openai.BadRequestError as error:
+            if newer or _NEWER_LIMIT not in str(error):
+                raise
+        self._newer_limit.add(request.model)
+        return await self._create(request)
 
 
 class Embeddings:
@@ -122,7 +137,8 @@ def _choice(completion: Any, model: str) -> Any:
     """The client checks nothing: it gives a page of HTML as a string, and None for what is missing."""
     choices = getattr(completion, "choices", None)
     if not isinstance(choices, list) or not choices or getattr(choices[0], "message", None) is None:
-        raise CallFailed(f"{model}: an answer without choices: {completion!r:.200}", charged="unknown")
+        instead = getattr(completion, "error", None) or completion  # some give an error with status 200
+        raise CallFailed(f"{model}: an answer without choices: {instead!r:.200}", charged="unknown")
     return choices[0]
 
 
@@ -139,10 +155,11 @@ def _vectors(response: Any, texts: int, model: str) -> Vector:
 
 
 def _text(content: Any) -> str:
-    """Some servers answer with a list of parts, or with nothing."""
+    """Some servers answer with a list of parts, or with nothing. Half a surrogate pair, from an emoji cut off at the
+    limit of tokens, could not be stored as UTF-8."""
     if isinstance(content, list):
-        return "".join(str(part.get("text", "")) if isinstance(part, dict) else str(part) for part in content)
-    return content or ""
+        content = "".join(str(part.get("text", "")) if isinstance(part, dict) else str(part) for part in content)
+    return str(content or "").encode("utf-8", "replace").decode()
 
 
 def _usage(reported: Any, model: str) -> Usage:

@@ -40,14 +40,17 @@ def _openai(reported: Mapping[str, Any]) -> Usage:
         or _count(details, "cache_write_tokens")
         or _count(details, "cache_creation_tokens")
     )
-    total = _count(reported, "prompt_tokens")
-    # Some gateways leave cache counts out of prompt_tokens; the sum then exceeds it.
-    fresh = total - cached - written if total >= cached + written else total
+    prompt, output = _count(reported, "prompt_tokens"), _count(reported, "completion_tokens")
+    beside = max(0, _count(reported, "total_tokens") - prompt - output)  # counted in the total only
+    # Some gateways leave cache counts out of prompt_tokens.
+    left_out = prompt < cached + written or 0 < beside == cached + written
+    if not left_out:
+        output += beside  # thinking, which some leave out of completion_tokens and bill as output
     return Usage(
-        input_tokens=fresh,
+        input_tokens=prompt if left_out else prompt - cached - written,
         cached_tokens=cached,
         cache_write_tokens=written,
-        output_tokens=_count(reported, "completion_tokens"),
+        output_tokens=output,
     )
 
 

@@ -13,9 +13,9 @@ import orjson
 import pytest
 
 from agents import classify, draft
-from agents.contract import PolicyLookup, Search
+from agents.contract import PermanentError, PolicyLookup, Search, TransientError
 from app.models.answer import ModelAnswerer, Refused
-from app.models.errors import CallFailed
+from app.models.errors import REFUSED, CallFailed
 from app.models.guard import Guard
 from app.models.limits import Breaker
 from app.models.prices import Prices
@@ -139,11 +139,21 @@ async def test_an_answer_in_a_fence_is_read() -> None:
 
 
 async def test_a_malformed_answer_is_repaired_once_with_what_was_wrong() -> None:
-    chat = Chat(['{"category": "pizza"}', GOOD])
+    wrong = orjson.dumps({**orjson.loads(GOOD), "category": "pizza"}).decode()
+    chat = Chat([wrong, GOOD])
     answered = await answerer(chat).answer(QUESTION, CONTEXT)
     assert answered.value == verdict()
     assert [row.outcome for row in answered.ledger] == ["malformed", "ok"]
     assert "category" in chat.asked[1].messages[-1]["content"]
+
+
+@pytest.mark.parametrize("field", ["stakes", "wants_human"])
+async def test_a_veto_left_out_is_malformed_not_a_no(field: str) -> None:
+    partial = orjson.dumps({name: value for name, value in orjson.loads(GOOD).items() if name != field}).decode()
+    chat = Chat([partial, GOOD])
+    answered = await answerer(chat).answer(QUESTION, CONTEXT)
+    assert [row.outcome for row in answered.ledger] == ["malformed", "ok"]
+    assert f"{field}: missing" in chat.asked[1].messages[-1]["content"]
 
 
 async def test_two_malformed_answers_are_a_typed_failure_that_knows_its_cost() -> None:
@@ -182,6 +192,27 @@ async def test_a_cancelled_call_may_have_been_charged() -> None:
     assert journal.failed == ["unknown"]
 
 
+@pytest.mark.parametrize(
+    "error", [asyncio.CancelledError(), PermanentError(REFUSED, "400")], ids=["cancelled", "refused"]
+)
+async def test_a_database_that_is_away_does_not_hide_how_the_call_ended(error: BaseException) -> None:
+    """A cancellation must not become a retry; the key stays reserved until its deadline."""
+
+    class Away(Journal):
+        async def fail(self, call_id: str, *, error: str, charged: str) -> None:
+            raise TransientError("the database is away")
+
+    with pytest.raises(type(error)):
+        await answerer(Chat([error]), Away()).answer(QUESTION, CONTEXT)
+
+
+async def test_a_request_refused_for_good_was_not_charged() -> None:
+    journal = Journal()
+    with pytest.raises(Refused) as refused:
+        await answerer(Chat([PermanentError(REFUSED, "400")]), journal).answer(QUESTION, CONTEXT)
+    assert (refused.value.reason, journal.failed) == (REFUSED, ["no"])
+
+
 async def test_requests_whose_answers_were_lost_are_passed_on() -> None:
     answered = await answerer(Chat([GOOD]), Journal(lost=(lost_row(),))).answer(QUESTION, CONTEXT)
     assert [row.outcome for row in answered.ledger] == ["unconfirmed", "ok"]
@@ -189,7 +220,8 @@ async def test_requests_whose_answers_were_lost_are_passed_on() -> None:
 
 async def test_a_draft_carries_the_name_of_the_model_that_wrote_it() -> None:
     (question,) = draft.ask(enriched())
-    reply = orjson.dumps({"reply": "Hi", "citations": [], "confidence": 0.5, "model": "claims to be another"}).decode()
+    fields = {"reply": "Hi", "citations": [], "unanswered": [], "confidence": 0.5, "model": "claims to be another"}
+    reply = orjson.dumps(fields).decode()
     assert (await answerer(Chat([reply])).answer(question, CONTEXT)).value.model == "test-model"
 
 
