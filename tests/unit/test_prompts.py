@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from importlib import resources
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -143,3 +145,26 @@ def test_a_placeholder_that_would_be_left_over_is_named(wrong: str) -> None:
 def test_a_file_of_another_form_is_named() -> None:
     with pytest.raises(PromptError, match=r"broken\.md"):
         parse("broken", "## system\nno version\n## user\n")
+
+
+FILES = sorted(Path(str(resources.files("agents.prompts"))).rglob("*.md"))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
+def test_no_prompt_is_padded(file: Path) -> None:
+    """A prompt too short for the provider's cache stays short: filler to reach it would be paid for at every miss."""
+    text = file.read_text("utf-8")
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith(("<", "{{", "---"))]
+    assert len(lines) == len(set(lines)) and not re.search(r" {2,}| \n|\n{3,}", text)
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if file.parent.name == "prompts"], ids=lambda file: file.stem)
+def test_every_prompt_file_parses_and_is_asked_by_an_agent(file: Path) -> None:
+    parsed = parse(file.stem, file.read_text("utf-8"))
+    assert parsed.name in {"classify", "draft", "ground"} and parsed.system and parsed.user
+
+
+def test_every_locale_is_a_language_subtag_with_rules_of_its_own() -> None:
+    locales = [file for file in FILES if file.parent.name == "locale"]
+    assert len({file.read_text("utf-8") for file in locales}) == len(locales) > 0
+    assert all(re.fullmatch("[a-z]{2,3}", file.stem) for file in locales)
