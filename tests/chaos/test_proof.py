@@ -5,6 +5,7 @@ The negative controls leave a safeguard out: the same count must find the damage
 
 from __future__ import annotations
 
+import logging
 import shutil
 
 import pytest
@@ -20,6 +21,7 @@ SAY = print  # into pytest's capture: shown when it fails
 
 
 async def proof(**options: object) -> Report:
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # at length what a line of the report says
     return await verify(Options(libs=KAFKA_LIBS, **options), SAY)  # type: ignore[arg-type]
 
 
