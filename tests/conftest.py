@@ -5,6 +5,7 @@ Topics are the tests' own: ``prefix`` keeps their names apart.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,12 +13,17 @@ from uuid import uuid4
 
 # Here, early: its pytest plugin imports it at the end of the run, and compiling that much there trips a bug of
 # CPython 3.11 ("AST constructor recursion depth mismatch") after tests with deep stacks.
-import hypothesis  # noqa: F401
+import hypothesis
 import pytest
 
 from app.embedded.kafka import EmbeddedKafka
 from app.embedded.postgres import EmbeddedPostgres
 from tests import servers
+
+# CI tries the same examples each time: a new counterexample is found by whoever works on the code, not by a release.
+hypothesis.settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    hypothesis.settings.load_profile("ci")
 
 
 @pytest.fixture(scope="session")

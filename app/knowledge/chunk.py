@@ -109,7 +109,7 @@ def _cut(text: str) -> list[str]:
     pieces: list[str] = []
     gathered = ""
     for unit in _units(text):
-        if gathered and not _fits(gathered + unit):
+        if gathered.strip() and not _fits(gathered + unit):
             pieces.append(gathered.strip())
             overlap = _tail(gathered)
             gathered = overlap if _fits(overlap + unit) else ""

@@ -37,7 +37,7 @@ from tests.servers import KAFKA_LIBS, embedded_kafka, embedded_postgres, server_
 
 RESULTS = ROOT / "infra" / "docs" / "generated" / "bench"
 HEADROOM = 1.2  # records in, over those that the measured time and the warm-up take
-RATE_MAX = 16_000  # above what any of them reaches on two cores
+RATE_MAX = 20_000  # above what any of them reaches on two cores
 START_S_MAX = 90.0  # thousands of threads or agents take their time
 NAMED_CELLS = (Cell(1_000, 50, "uniform"), Cell(4_000, 50, "uniform"))
 MATRIX = tuple(
@@ -53,7 +53,7 @@ class Options:
     systems: Sequence[str] = (*OURS, *PEERS)
     cells: Sequence[Cell] = MATRIX
     seconds: float = 60.0
-    warm_up_s: float = 15.0
+    warm_up_s: float = 20.0
     runs: int = 3
     out: Path = RESULTS
     latency: bool = True
@@ -199,7 +199,7 @@ async def servers() -> AsyncIterator[tuple[str, str]]:
 def options_of(arguments: Sequence[str] | None = None) -> Options:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60, help="measured, of each run")
-    parser.add_argument("--warm-up", type=float, default=15, help="seconds after the first output")
+    parser.add_argument("--warm-up", type=float, default=20, help="seconds after the first output")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--only", nargs="+", default=[*OURS, *PEERS], choices=[*OURS, *PEERS], metavar="SYSTEM",
                         help=f"of {', '.join((*OURS, *PEERS))}")  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("psutil", reason="the benchmark's extra is not installed: make .venv/bench")
 pytest.importorskip("matplotlib", reason="the benchmark's extra is not installed: make .venv/bench")
 
-from tests.bench.__main__ import options_of, run  # noqa: E402  # after the check that it can be imported
+from tests.bench.__main__ import options_of, run
 
 SHORT = ["--seconds", "3", "--warm-up", "1", "--runs", "1", "--cells", "100:50:uniform"]
 

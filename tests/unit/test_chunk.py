@@ -91,3 +91,8 @@ def test_every_chunk_fits_and_holds_text(text: str) -> None:
         assert chunk.text.strip()
         assert len(chunk.text) <= CHARS_MAX
         assert tokens_estimate(chunk.text) <= TOKENS_MAX
+
+
+def test_a_blank_between_overlong_words_makes_no_chunk_of_its_own() -> None:
+    found = chunks("a" * 3_000 + "\r" + "a" * 3_000)
+    assert all(chunk.text.strip() for chunk in found)
