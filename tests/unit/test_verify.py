@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 from itertools import chain
+from types import ModuleType
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from app.verify import audit, calls, sources
 from app.verify.audit import DEAD, DOOR, STAGES, USAGE, Damage, Seen, count
 from app.verify.calls import Calls
 from app.verify.door import bursts
@@ -104,10 +108,19 @@ def test_a_ticket_that_never_came_in_is_found() -> None:
 
 
 @pytest.mark.parametrize(
-    "calls", [Calls(unexplained=("c1: paid twice",)), Calls(unaccounted=("c1: missing",)), Calls(repeated=2, bound=1)]
+    "damaged", [Calls(unexplained=("c1: paid twice",)), Calls(unaccounted=("c1: missing",)), Calls(repeated=2, bound=1)]
 )
-def test_damage_to_calls_is_damage(calls: Calls) -> None:
-    assert not count(whole(), calls).is_whole
+def test_damage_to_calls_is_damage(damaged: Calls) -> None:
+    assert not count(whole(), damaged).is_whole
+
+
+@pytest.mark.parametrize("module", [audit, calls, sources])
+def test_the_count_shares_no_code_with_what_it_counts(module: ModuleType) -> None:
+    tree = ast.parse(inspect.getsource(module))
+    imported = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    imported += [name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names]
+    ours = {name for name in imported if name.split(".")[0] in {"app", "agents", "schemas"}}
+    assert all(name.startswith("app.verify.") for name in ours)
 
 
 def test_the_same_seed_gives_the_same_schedule() -> None:
