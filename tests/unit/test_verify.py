@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 import inspect
 from itertools import chain
-from types import ModuleType
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
