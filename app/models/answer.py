@@ -229,16 +229,25 @@ def validated(kept: dict[str, Any], reply: type[BaseModel]) -> Any:
         raise Malformed(f"not a JSON object: {error}") from error
     if not isinstance(data, dict):
         raise Malformed("not a JSON object")
-    if missing := [name for name in asked_fields(reply) if name not in data]:
-        # Not filled from defaults: stakes left out must not read as nothing at stake.
-        raise Malformed(f"{', '.join(missing)}: missing")
     if "model" in reply.model_fields:
         data["model"] = kept["model"]
+    # Not filled from defaults: stakes left out must not read as nothing at stake.
+    missing = [name for name in asked_fields(reply) if name not in data]
     try:
-        return reply.model_validate(data)
+        value = reply.model_validate(data)
     except ValidationError as error:
-        problems = error.errors(include_url=False, include_input=False)[:_ERRORS_SHOWN_MAX]
-        raise Malformed("; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in problems)) from error
+        raise Malformed(_problems(missing, error)) from error
+    if missing:
+        raise Malformed(_problems(missing, None))
+    return value
+
+
+def _problems(missing: Sequence[str], error: ValidationError | None) -> str:
+    """All that is wrong, as there is only one repair."""
+    wrong = error.errors(include_url=False, include_input=False) if error else []
+    others = [one for one in wrong if one["type"] != "missing" or len(one["loc"]) > 1]  # the rest is in missing
+    said = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in others[:_ERRORS_SHOWN_MAX]]
+    return "; ".join([*([f"{', '.join(missing)}: missing"] if missing else []), *said])
 
 
 def _object_in(text: str) -> str:

@@ -156,6 +156,14 @@ async def test_a_veto_left_out_is_malformed_not_a_no(field: str) -> None:
     assert f"{field}: missing" in chat.asked[1].messages[-1]["content"]
 
 
+async def test_a_repair_is_told_what_is_missing_and_what_is_wrong() -> None:
+    chat = Chat(['{"category": "pizza"}', GOOD])
+    await answerer(chat).answer(QUESTION, CONTEXT)
+    told = chat.asked[1].messages[-1]["content"]
+    assert "priority, sentiment, language, stakes, wants_human, confidence: missing" in told and "category:" in told
+    assert told.count("priority") == 1
+
+
 async def test_two_malformed_answers_are_a_typed_failure_that_knows_its_cost() -> None:
     with pytest.raises(Refused) as refused:
         await answerer(Chat(["no", "no"])).answer(QUESTION, CONTEXT)
