@@ -58,6 +58,9 @@ def _errors(place: str) -> Iterator[None]:
         raise ProviderAway(f"PostgreSQL at {place} is away: {reason}; start it or set {SETTING}") from error
     except asyncpg.DataError as error:
         raise PermanentError("unstorable", f"PostgreSQL cannot store this value: {error}") from error
+    except asyncpg.InternalClientError as error:
+        # What asyncpg's protocol can say of a connection that is broken off in the middle of a statement.
+        raise ProviderAway(f"PostgreSQL at {place} broke the connection off: {error}") from error
     except asyncpg.InterfaceError as error:
         if "clos" not in str(error):  # a connection or pool closed under us; the rest are bugs of ours
             raise
