@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,8 @@ Little's law and the hottest lane's. With Zipf keys the others run ahead of the 
 so that a run can be above the bound that holds in the long run. `drift` is the second half's rate against the first's.
 
 - `ours-journal`: each record claimed and its call journalled in PostgreSQL on the same machine.
-- `parallel-consumer`: Confluent Parallel Consumer's core with a thread for each call, its best for this: its Vert.x
-  and Reactor modules refuse the transactional mode.
+- `parallel-consumer`: Confluent Parallel Consumer's core with a thread for each call: its Vert.x and Reactor modules
+  refuse the transactional mode.
 - `faust`: subscribed to its output topic as well, without which it writes outside the transaction.
 - `quix`: one call at a time, by design.
 """
@@ -106,6 +107,8 @@ def _draw(axis: Any, kind: tuple[int, str], rows: Sequence[Row], colours: dict[s
     axis.plot(*zip(*bounds, strict=True), linestyle=":", marker="_", color="grey", label="bound")
     ticks = [in_flight for in_flight, _ in bounds]
     axis.set(xscale="log", yscale="log", xlabel="calls in flight", title=f"calls of {kind[0]:,} ms, {kind[1]} keys")
+    low, high = axis.get_ylim()
+    axis.set_ylim(10 ** math.floor(math.log10(low)), 10 ** math.ceil(math.log10(high)))  # else no tick may be in sight
     axis.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
     axis.minorticks_off()
     axis.grid(visible=True, alpha=0.3)
