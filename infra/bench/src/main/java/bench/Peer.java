@@ -14,8 +14,9 @@ import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 
 /**
- * Confluent Parallel Consumer, exactly once, in the order of keys, a thread for each call. Its Vert.x and Reactor modules
- * refuse the transactional mode. A commit every 5 s, its default, was the fastest in single trials on a busy machine.
+ * Confluent Parallel Consumer, exactly once, in the order of keys, a thread for each call: its Vert.x and Reactor
+ * modules refuse the transactional mode. A commit every 5 s, its default, was the fastest in single trials on a busy
+ * machine.
  *
  * <p>Arguments: input topic, output topic, bootstrap, in flight, mean call in ms, sigma (0: constant).
  */
