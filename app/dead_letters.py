@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from agents.contract import PermanentError
 from app.kafka.cloudevents import REPLAY_HEADER, TENANT_HEADER, header, replay_number
+from app.kafka.topics import topic_partitions
 from app.runtime.dead_letter import PREFIX
 from app.store.database import Pool
 from app.store.queries import query
@@ -179,22 +180,17 @@ async def _each_record(client: Mapping[str, Any], take: Callable[[Any], None]) -
     consumer = AIOKafkaConsumer(**client, isolation_level="read_committed", enable_auto_commit=False)
     await consumer.start()
     try:
-        await consumer._client._wait_on_metadata(DEAD_LETTER_TOPIC)  # the public call knows only what was asked before
-        sources = [
-            TopicPartition(DEAD_LETTER_TOPIC, number)
-            for number in consumer.partitions_for_topic(DEAD_LETTER_TOPIC) or ()
-        ]
+        sources = await topic_partitions(consumer, DEAD_LETTER_TOPIC)
         consumer.assign(sources)
         await consumer.seek_to_beginning(*sources)
         ends = await consumer.end_offsets(sources)
+        at_end = False
         async with asyncio.timeout(_READ_S_MAX):
-            while not all([await consumer.position(source) >= end - 1 for source, end in ends.items()]):
+            while not at_end:
+                # A marker ends a partition without a record: one poll more behind the last position finds the rest.
+                at_end = all([await consumer.position(source) >= end - 1 for source, end in ends.items()])
                 for records in (await consumer.getmany(timeout_ms=_POLL_MS)).values():
                     for record in records:
                         take(record)
-            # A transaction marker ends a partition without a record; what came with the last poll is taken here.
-            for records in (await consumer.getmany(timeout_ms=_POLL_MS)).values():
-                for record in records:
-                    take(record)
     finally:
         await consumer.stop()

@@ -15,7 +15,7 @@ from app.config import Settings
 from app.embedded import servers
 from app.embedded.process import ServerError
 from app.kafka.connection import client_options
-from app.kafka.topics import partition_counts
+from app.kafka.topics import check_topics
 from app.store.database import address, revision
 from app.wiring import probe_embeddings, probe_model
 from schemas.topics import TOPICS
@@ -77,16 +77,9 @@ def _disk(settings: Settings) -> Finding:
 
 async def _kafka(settings: Settings) -> str:
     try:
-        counts = await partition_counts(client_options(settings))
+        counts = await check_topics(client_options(settings))
     except KafkaError as error:
         raise _Wrong(f"no broker at {settings.kafka_bootstrap} ({error}): start it, or set KAFKA_BOOTSTRAP") from error
-    missing = [name for name in TOPICS if name not in counts]
-    if missing:
-        raise _Wrong(f"no topic {', '.join(missing)} at {settings.kafka_bootstrap}: run `deskstream topics create`")
-    if len(set(counts.values())) > 1:
-        # Outputs go to the partition number of their input.
-        listed = ", ".join(f"{name} {count}" for name, count in counts.items())
-        raise _Wrong(f"topics differ in partitions ({listed}): drain, then give all of them the same number")
     return f"{settings.kafka_bootstrap}, {len(counts)} topics of {counts[TOPICS[0]]} partitions"
 
 

@@ -13,9 +13,10 @@ from decimal import Decimal
 from typing import Any
 
 import orjson
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 
 from app.kafka.cloudevents import header
+from app.kafka.topics import topic_partitions
 from schemas.tickets import TicketReceived, TicketRouted
 from schemas.topics import DEAD_LETTER_TOPIC, EVENT_CLASSES
 from schemas.usage import UsageRecorded
@@ -78,8 +79,8 @@ class Tracker:
         )
         await self._consumer.start()
         topics = (*EVENT_CLASSES, DEAD_LETTER_TOPIC)
-        metadata = await asyncio.gather(*(self._partitions(topic) for topic in topics))
-        sources = [source for found in metadata for source in found]
+        found = await asyncio.gather(*(topic_partitions(self._consumer, topic) for topic in topics))
+        sources = [source for partitions in found for source in partitions]
         self._consumer.assign(sources)
         ends = await self._consumer.end_offsets(sources)
         for source, end in ends.items():
@@ -87,10 +88,6 @@ class Tracker:
 
     async def stop(self) -> None:
         await self._consumer.stop()
-
-    async def _partitions(self, topic: str) -> list[TopicPartition]:
-        await self._consumer._client._wait_on_metadata(topic)  # the public call knows only what was asked before
-        return [TopicPartition(topic, number) for number in self._consumer.partitions_for_topic(topic) or ()]
 
     def _count(self, record: Any) -> None:
         if record.topic == DEAD_LETTER_TOPIC:

@@ -16,11 +16,11 @@ from typing import Any
 import structlog
 from aiokafka.errors import KafkaError
 
-from agents.contract import Agent, PermanentError
+from agents.contract import Agent
 from app import metrics
 from app.config import Settings
 from app.kafka.connection import client_options
-from app.kafka.topics import partition_counts
+from app.kafka.topics import check_topics
 from app.knowledge.documents import Document, Unreadable, read
 from app.knowledge.importing import Imported, import_documents
 from app.knowledge.search import Knowledge
@@ -39,7 +39,7 @@ from app.store.journal import Journal
 from app.store.ledger import spend, total
 from app.verify import controls
 from schemas.policy import TenantPolicy
-from schemas.topics import DEAD_LETTER_TOPIC, TOPICS
+from schemas.topics import DEAD_LETTER_TOPIC
 
 log = structlog.get_logger()
 
@@ -47,7 +47,6 @@ log = structlog.get_logger()
 _RUNTIME_CONNECTIONS_MAX = 10
 _APP_CONNECTIONS_MAX = 10
 _ROOT_IDS_MAX = 10_000  # of one query
-# Waiting for a slow answer may take several attempts; the engine's own limit comes last.
 _PROBE_TOKENS = 16
 
 
@@ -61,7 +60,7 @@ async def run_stage(settings: Settings, agent: Agent, stop: asyncio.Event) -> No
     configure_log(settings.log_level)
     port = metrics.serve(settings.metrics_host, settings.metrics_port)
     log.info("stage_started", stage=agent.name, metrics=f"http://{settings.metrics_host}:{port}/metrics")
-    await _check_topics(settings)
+    await check_topics(client_options(settings))
     async with _stage_handler(settings, agent) as handler:
         stage = Stage(
             topic=agent.consumes.TOPIC,
@@ -265,14 +264,3 @@ async def _provider(stack: AsyncExitStack, url: str | None, key: object) -> prov
 async def _embedder(stack: AsyncExitStack, settings: Settings) -> Embeddings:
     server = await _provider(stack, settings.embeddings_base_url, settings.embeddings_api_key or settings.llm_api_key)
     return Embeddings(server, model=settings.embeddings_model, dimensions=settings.embeddings_dimensions)
-
-
-async def _check_topics(settings: Settings) -> None:
-    """Raises PermanentError where a topic is missing or has another number of partitions than the rest: outputs go
-    to the partition number of their input."""
-    counts = await partition_counts(client_options(settings))
-    if missing := [name for name in TOPICS if name not in counts]:
-        raise PermanentError("no_topic", f"there is no topic {', '.join(missing)}: run `deskstream topics create`")
-    if len(set(counts.values())) > 1:
-        listed = ", ".join(f"{name} {count}" for name, count in counts.items())
-        raise PermanentError("partitions_differ", f"topics differ in partitions ({listed}): see `deskstream doctor`")

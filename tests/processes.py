@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import uvicorn
+from starlette.applications import Starlette
 
 from agents.pipeline import PIPELINE
 from app.config import Settings
@@ -57,3 +59,19 @@ async def stages(settings: Settings) -> AsyncIterator[None]:
             yield
         finally:
             stop.set()
+
+
+@asynccontextmanager
+async def serving(app: Starlette) -> AsyncIterator[str]:
+    """``app`` on loopback, in this process; gives the URL that ends in /v1."""
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", lifespan="off"))
+    running = asyncio.create_task(server.serve())
+    try:
+        async with asyncio.timeout(10):
+            while not server.started:
+                await asyncio.sleep(0.01)
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        server.should_exit = server.force_exit = True
+        await running

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from app.kafka.topics import create_topics
+from app.kafka.topics import create_topics, topic_partitions
 from app.runtime.observer import Silent
 from app.runtime.record import Handler, Limits, Output, Record, Safeguards, Stage
 from app.runtime.worker import Worker
@@ -100,8 +100,7 @@ async def reader(client: dict[str, Any], topic: str) -> AsyncIterator[AIOKafkaCo
     consumer = AIOKafkaConsumer(**client, isolation_level="read_committed", auto_offset_reset="earliest")
     await consumer.start()
     try:
-        await consumer._client._wait_on_metadata(topic)
-        sources = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+        sources = await topic_partitions(consumer, topic)
         consumer.assign(sources)
         await consumer.seek_to_beginning(*sources)
         yield consumer

@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
+from agents.contract import PermanentError
 from schemas.topics import TOPICS
 
 # A value of 1 MiB with its headers, and a batch of them.
@@ -43,6 +45,27 @@ async def partition_counts(client: Mapping[str, Any], names: tuple[str, ...] = T
         return await _partitions(admin, names)
     finally:
         await admin.close()
+
+
+async def check_topics(client: Mapping[str, Any]) -> dict[str, int]:
+    """Partitions of each topic. Raises PermanentError where one is missing, or where their numbers differ: outputs go
+    to the partition number of their input. Raises KafkaError."""
+    counts = await partition_counts(client)
+    if missing := [name for name in TOPICS if name not in counts]:
+        raise PermanentError("no_topic", f"there is no topic {', '.join(missing)}: run `deskstream topics create`")
+    if len(set(counts.values())) > 1:
+        listed = ", ".join(f"{name} {count}" for name, count in counts.items())
+        raise PermanentError(
+            "partitions_differ",
+            f"topics differ in partitions ({listed}): drain, then give all of them the same number",
+        )
+    return counts
+
+
+async def topic_partitions(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
+    """For a consumer without a group. Its public call knows only topics that were asked for before."""
+    await consumer._client._wait_on_metadata(topic)
+    return [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
 
 
 async def _create(admin: AIOKafkaAdminClient, names: list[str], *, partitions: int, replication_factor: int) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 import httpx2
 import numpy as np
 import pytest
-import uvicorn
 from openai import APITimeoutError
 from pydantic import SecretStr
 from starlette.applications import Starlette
@@ -29,7 +28,7 @@ from app.ports import ChatRequest, ProviderAway
 from schemas.tickets import Verdict
 from schemas.usage import Usage
 from tests.gguf import write_random_model
-from tests.processes import model_server
+from tests.processes import model_server, serving
 
 PEERS = {"llama.cpp": "llama_url", "llmock": "llmock_url"}  # fixtures
 SERVERS = ["offline", *(pytest.param(name, marks=pytest.mark.peer) for name in PEERS)]
@@ -191,19 +190,12 @@ async def failing(
         return JSONResponse(body, status, headers)
 
     app = Starlette(routes=[Route("/v1/{path:path}", answer, methods=["POST"])])
-    port = free_port()
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", lifespan="off"))
-    serving = asyncio.create_task(server.serve())
-    provider = Provider(f"http://127.0.0.1:{port}/v1", None)
-    try:
-        async with asyncio.timeout(10):
-            while not server.started:
-                await asyncio.sleep(0.01)
-        yield provider
-    finally:
-        await provider.close()
-        server.should_exit = server.force_exit = True
-        await serving
+    async with serving(app) as url:
+        provider = Provider(url, None)
+        try:
+            yield provider
+        finally:
+            await provider.close()
 
 
 ERROR = {"error": {"message": "simulated", "type": "x"}}

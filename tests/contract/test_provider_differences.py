@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -10,18 +9,17 @@ from typing import Any
 
 import orjson
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from agents.contract import PermanentError
-from app.embedded.server import free_port
 from app.models.client import Chat
 from app.models.errors import CallFailed
 from app.models.provider import Provider
 from app.ports import ChatRequest
+from tests.processes import serving
 
 Answer = Callable[[dict[str, Any]], tuple[int, Any]]
 REQUEST = ChatRequest("m", ({"role": "user", "content": "hi"},), 5, 10.0, None, "call-1")
@@ -34,19 +32,12 @@ async def answering(answer: Answer) -> AsyncIterator[Chat]:
         return Response(json.dumps(body), status, media_type="application/json")
 
     app = Starlette(routes=[Route("/v1/chat/completions", endpoint, methods=["POST"])])
-    port = free_port()
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", lifespan="off"))
-    serving = asyncio.create_task(server.serve())
-    provider = Provider(f"http://127.0.0.1:{port}/v1", None)
-    try:
-        async with asyncio.timeout(10):
-            while not server.started:
-                await asyncio.sleep(0.01)
-        yield Chat(provider)
-    finally:
-        await provider.close()
-        server.should_exit = server.force_exit = True
-        await serving
+    async with serving(app) as url:
+        provider = Provider(url, None)
+        try:
+            yield Chat(provider)
+        finally:
+            await provider.close()
 
 
 def completion(content: Any, finish_reason: str = "stop") -> dict[str, Any]:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import numpy as np
 import openai
 import pytest
@@ -97,8 +97,8 @@ def wait_until_ready(url: str) -> dict[str, Any]:
     deadline = time.monotonic() + READY_S_MAX
     while time.monotonic() < deadline:
         try:
-            answer = httpx.get(url.removesuffix("/v1") + "/healthz", timeout=10)
-        except httpx.ConnectError:
+            answer = httpx2.get(url.removesuffix("/v1") + "/healthz", timeout=10)
+        except httpx2.ConnectError:
             answer = None
         if answer is not None and answer.status_code == 200:
             return dict(answer.json())
@@ -107,7 +107,7 @@ def wait_until_ready(url: str) -> dict[str, Any]:
 
 
 def waiting_texts(url: str) -> int:
-    metrics = httpx.get(url.removesuffix("/v1") + "/metrics", timeout=20).text
+    metrics = httpx2.get(url.removesuffix("/v1") + "/metrics", timeout=20).text
     return int(float(metrics.split("\ndeskstream_offline_embedding_queue_texts ")[1].split()[0]))
 
 
@@ -150,11 +150,11 @@ def body(name: str, user: str, **fields: Any) -> dict[str, Any]:
     }
 
 
-def chat(url: str, name: str, user: str, **headers: str) -> httpx.Response:
-    return httpx.post(f"{url}/chat/completions", json=body(name, user), headers=headers, timeout=60)
+def chat(url: str, name: str, user: str, **headers: str) -> httpx2.Response:
+    return httpx2.post(f"{url}/chat/completions", json=body(name, user), headers=headers, timeout=60)
 
 
-def content(answer: httpx.Response) -> Any:
+def content(answer: httpx2.Response) -> Any:
     assert answer.status_code == 200, answer.text
     return json.loads(answer.json()["choices"][0]["message"]["content"])
 
@@ -215,7 +215,7 @@ def test_embeddings_are_unit_vectors_and_the_input_type_matters(trained: str) ->
 
 def test_base64_and_float_embeddings_are_the_same(trained: str) -> None:
     plain, packed = (
-        httpx.post(f"{trained}/embeddings", json={"model": "m", "input": "a", "encoding_format": encoding}, timeout=60)
+        httpx2.post(f"{trained}/embeddings", json={"model": "m", "input": "a", "encoding_format": encoding}, timeout=60)
         for encoding in ("float", "base64")
     )
     unpacked = np.frombuffer(base64.b64decode(packed.json()["data"][0]["embedding"]), "<f4")
@@ -227,7 +227,7 @@ def test_a_query_does_not_wait_for_a_batch_of_articles(trained: str) -> None:
 
     def embed(texts: list[str], kind: str) -> None:
         request = {"model": "m", "input": texts, "input_type": kind}
-        httpx.post(f"{trained}/embeddings", json=request, timeout=120).raise_for_status()
+        httpx2.post(f"{trained}/embeddings", json=request, timeout=120).raise_for_status()
 
     with ThreadPoolExecutor(1) as pool:
         batch = pool.submit(embed, articles, "passage")
@@ -239,14 +239,14 @@ def test_a_query_does_not_wait_for_a_batch_of_articles(trained: str) -> None:
 
 @pytest.mark.parametrize("fields", [{"dimensions": 1024}, {"input": [[1, 2]]}, {"input": []}, {"input_type": "poem"}])
 def test_embeddings_that_cannot_be_given_are_refused_with_a_reason(instant: str, fields: dict[str, Any]) -> None:
-    answer = httpx.post(f"{instant}/embeddings", json={"model": "m", "input": "a", **fields})
+    answer = httpx2.post(f"{instant}/embeddings", json={"model": "m", "input": "a", **fields})
     assert answer.status_code == 400
     assert next(iter(fields)) in answer.json()["error"]["message"]
 
 
 def test_the_log_has_a_row_for_each_answer(trained: str) -> None:
     answer = chat(trained, "Verdict", message("Hello again"), **{"Idempotency-Key": "call-1"})
-    log = httpx.get(trained.removesuffix("/v1") + "/log").text.splitlines()
+    log = httpx2.get(trained.removesuffix("/v1") + "/log").text.splitlines()
     (row,) = [row for row in map(json.loads, log) if row["idempotency_key"] == "call-1"]
     assert (row["task"], row["status"], row["model"]) == ("classify", 200, "claude-sonnet-4-6")
     assert row["usage"] == answer.json()["usage"]
@@ -281,16 +281,16 @@ def test_simulated_faults_come_in_the_same_places_in_two_runs() -> None:
     assert all(retry_after == "1" for status, retry_after, _ in first if status == 429)
 
 
-def _content_or_none(answer: httpx.Response) -> str | None:
+def _content_or_none(answer: httpx2.Response) -> str | None:
     return answer.json()["choices"][0]["message"]["content"] if answer.status_code == 200 else None
 
 
 def test_a_hanging_request_does_not_hold_up_another() -> None:
     with running("--instant", "--simulation", json.dumps({"hang_share": 1.0, "hang_s": 30})) as url:
         wait_until_ready(url)
-        with pytest.raises(httpx.ReadTimeout):
-            httpx.post(f"{url}/chat/completions", json=body("Verdict", message("Hi")), timeout=0.5)
-        assert httpx.get(f"{url}/models", timeout=5).status_code == 200
+        with pytest.raises(httpx2.ReadTimeout):
+            httpx2.post(f"{url}/chat/completions", json=body("Verdict", message("Hi")), timeout=0.5)
+        assert httpx2.get(f"{url}/models", timeout=5).status_code == 200
 
 
 def test_a_host_beyond_loopback_needs_to_be_asked_for(tmp_path: Path) -> None:
@@ -300,5 +300,5 @@ def test_a_host_beyond_loopback_needs_to_be_asked_for(tmp_path: Path) -> None:
 
 def test_metrics_count_the_answers(instant: str) -> None:
     chat(instant, "Verdict", message("Count me"))
-    text = httpx.get(instant.removesuffix("/v1") + "/metrics").text
+    text = httpx2.get(instant.removesuffix("/v1") + "/metrics").text
     assert 'deskstream_offline_requests_total{path="/v1/chat/completions",status="200",task="classify"}' in text
