@@ -21,7 +21,7 @@ from app.config import Settings
 from app.embedded import process, servers
 from app.embedded.command import deskstream
 from app.embedded.model_server import training
-from app.embedded.process import Process, Running
+from app.embedded.process import Process, Running, ServerError
 from app.ingest import Ingested, ingest
 from app.kafka.connection import client_options
 from app.knowledge.importing import Imported
@@ -47,12 +47,8 @@ class RunOptions:
     run_id: str
 
 
-class StageEnded(Exception):
-    """A stage process ended before its time."""
-
-
 async def run(settings: Settings, options: RunOptions, console: Console) -> Summary:
-    """Everything, in order. Raises ServerError, StageEnded, OSError, KafkaError, PermanentError, TransientError."""
+    """Everything, in order. Raises ServerError, OSError, KafkaError, PermanentError, TransientError."""
     began = time.monotonic()
     async with _servers(settings, console) as resolved:
         await prepare(resolved)
@@ -82,7 +78,7 @@ async def _knowledge(settings: Settings, options: RunOptions, console: Console) 
             options.knowledge,
             options.tenant,
             on_progress=bar.update,
-            on_unreadable=lambda one: console.print(str(one), style="yellow", markup=False),
+            on_unreadable=lambda one: console.print(f"{one.place}: {one.reason}", style="yellow", markup=False),
         )
     changed = imported.added + imported.updated
     console.print(f"Knowledge base: {changed + imported.unchanged} articles, {changed} of them new or changed.")
@@ -170,7 +166,7 @@ async def _ingest(settings: Settings, options: RunOptions, source: str, console:
 
 
 class _Watch:
-    """When to stop watching: all ended, or nothing ends any more. Raises StageEnded."""
+    """When to stop watching: all ended, or nothing ends any more. Raises ServerError."""
 
     def __init__(self, stages: list[Running], *, tickets: int) -> None:
         self._stages = stages
@@ -181,7 +177,7 @@ class _Watch:
     def done(self, progress: Progress) -> bool:
         for stage in self._stages:
             if not process.is_alive(stage):
-                raise StageEnded(f"{stage.name} ended; see {stage.log}")
+                raise ServerError(f"{stage.name} ended before its time: {stage.log} says why")
         ended = len(progress.ended)
         if ended != self._ended:
             self._ended, self._since = ended, time.monotonic()

@@ -6,8 +6,9 @@ import asyncio
 import logging
 import os
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -29,7 +30,7 @@ from app.models.answer import ModelAnswerer
 from app.models.client import Chat, Embeddings, PatientEmbeddings
 from app.models.guard import Guard
 from app.models.prompts import PromptLibrary
-from app.ports import ChatRequest
+from app.ports import ChatRequest, ProviderAway
 from app.runtime.record import Limits, Safeguards, Stage
 from app.runtime.worker import Worker
 from app.stage import StageHandler, admit
@@ -48,6 +49,8 @@ _RUNTIME_CONNECTIONS_MAX = 10
 _APP_CONNECTIONS_MAX = 10
 _ROOT_IDS_MAX = 10_000  # of one query
 _PROBE_TOKENS = 16
+_SAID_EVERY_S = 10.0
+_LOOK_AGAIN_S = 1.0
 
 
 def say(text: str) -> None:
@@ -60,7 +63,8 @@ async def run_stage(settings: Settings, agent: Agent, stop: asyncio.Event) -> No
     configure_log(settings.log_level)
     port = metrics.serve(settings.metrics_host, settings.metrics_port)
     log.info("stage_started", stage=agent.name, metrics=f"http://{settings.metrics_host}:{port}/metrics")
-    await check_topics(client_options(settings))
+    if not await _servers_are_there(settings, stop):
+        return
     async with _stage_handler(settings, agent) as handler:
         stage = Stage(
             topic=agent.consumes.TOPIC,
@@ -76,6 +80,27 @@ async def run_stage(settings: Settings, agent: Agent, stop: asyncio.Event) -> No
         worker = Worker(stage, client=client_options(settings), observer=metrics.StageMetrics(agent.name), on_wait=say)
         await worker.run(stop)
     log.info("stage_stopped", stage=agent.name)
+
+
+async def _servers_are_there(settings: Settings, stop: asyncio.Event) -> bool:
+    """Wait for a broker and a database that are not there yet, and say so. False: told to stop meanwhile.
+
+    Raises PermanentError where topics or schema are not as they must be.
+    """
+    said = float("-inf")
+    while not stop.is_set():
+        try:
+            await check_topics(client_options(settings))
+            await database.revision(settings.database_url or "")
+        except (KafkaError, ProviderAway) as error:
+            if time.monotonic() - said > _SAID_EVERY_S:
+                said = time.monotonic()
+                say(f"waiting for Kafka at {settings.kafka_bootstrap} and PostgreSQL: {error}")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), _LOOK_AGAIN_S)
+        else:
+            return True
+    return False
 
 
 @asynccontextmanager

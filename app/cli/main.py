@@ -203,7 +203,7 @@ def kb_import(
     unreadable: list[Any] = []
     imported = shared.run(work())
     for one in unreadable:
-        err.print(str(one), markup=False, style="yellow", soft_wrap=True)
+        err.print(f"{one.place}: {one.reason}", markup=False, style="yellow", soft_wrap=True)
     out.print(
         f"{imported.added} articles added, {imported.updated} updated, {imported.unchanged} unchanged, "
         f"{imported.withdrawn} withdrawn; {imported.chunks} passages."

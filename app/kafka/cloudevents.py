@@ -50,9 +50,9 @@ def to_output(event: Event, *, replay: int = 0, priority: str | None = None) -> 
     return Output(topic=event.TOPIC, key=event.key, value=encode(event), headers=headers)
 
 
-def encode(event: Event) -> bytes:
+def encode(event: Event, *, exclude: set[str] | None = None) -> bytes:
     """The event as JSON, byte for byte the same for the same event."""
-    return orjson.dumps(event.model_dump(mode="json"))
+    return orjson.dumps(event.model_dump(mode="json", exclude=exclude))
 
 
 def from_record(record: Record, event_class: type[E]) -> E:

@@ -135,6 +135,31 @@ async def test_a_stage_serves_its_metrics_and_ends_cleanly_when_told(settings: S
     assert stage.returncode == 0 and "stage_stopped" in out.decode()
 
 
+@pytest.mark.parametrize("away", ["KAFKA_BOOTSTRAP", "DATABASE_URL"])
+async def test_a_stage_waits_for_a_server_that_is_not_there_yet_says_so_and_can_be_stopped(
+    away: str, settings: Settings, tmp_path: Path
+) -> None:
+    place = f"127.0.0.1:{free_port()}"
+    elsewhere = {"KAFKA_BOOTSTRAP": place, "DATABASE_URL": f"postgresql://u:p@{place}/d"}
+    stage = await asyncio.create_subprocess_exec(
+        str(Path(sys.executable).with_name("deskstream")), "stage", "route", cwd=tmp_path,
+        env={**os.environ, **servers(settings), away: elsewhere[away]}, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert stage.stdout is not None
+    said = ""
+    try:
+        async with asyncio.timeout(30):
+            while "waiting" not in said:
+                line = await stage.stdout.readline()
+                assert line, f"it ended: {said}"
+                said += line.decode()
+    finally:
+        if stage.returncode is None:
+            stage.terminate()
+    assert place in said
+    assert await asyncio.wait_for(stage.wait(), 25) == 0
+
+
 async def _metrics(url: str) -> str:
     """Once the worker has reported itself."""
     async with httpx2.AsyncClient() as client, asyncio.timeout(30):

@@ -96,7 +96,7 @@ async def test_the_same_event_again_costs_nothing_and_gives_nothing(settings: Se
     await put(settings, [TICKETS[0], {**TICKETS[0], "ticket_id": "t0", "text": "And again?"}], source)
     await tracker.run(lambda progress: len(progress.ended) == 2, lambda progress: None)
     await tracker.stop()
-    assert tracker.progress.repeated == 0
+    assert (tracker.progress.repeated, tracker.progress.dead) == (0, {})
     calls = (await ledger_totals(settings, TENANT, accepted)).calls
     assert calls == 3, "classify, embed, draft, each once"
 
