@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
-from app.runtime.record import Limits, Output, Record, Reject, Retry, Safeguards
+from app.runtime.partition import Partition
+from app.runtime.record import Limits, Output, Record, Reject, Result, Retry, Safeguards, Stage
 from tests.topics import Bench, Seen, running, until
 
 
@@ -257,6 +259,69 @@ async def test_a_fenced_owner_takes_over_again_and_repeats_nothing(bench: Bench)
         got = await bench.read(bench.target, at_least=1_000)
     assert_once_in_order(sent, got)
     assert seen.count("recovered") >= 1
+
+
+async def _late_commit_of_a_stale_owner(bench: Bench, safeguards: Safeguards) -> list[bytes]:
+    """Two owners of a partition that both believe they are: the first took records before the second did, and
+    commits them after it, as a worker does that was frozen in between. Gives the outputs, read once that of a last
+    record is visible, which a third owner commits after both."""
+    await bench.fill([(b"k%d" % n, b"%d" % n) for n in range(6)], partition=0)
+    *records, last = await bench.read(bench.source, at_least=6)
+    stale, rightful, third = (_owner(bench, safeguards) for _ in range(3))
+    for owner in (stale, rightful):
+        await _opened(owner)
+        for record in records:
+            assert owner.take(record)
+    for owner, results in ((rightful, records), (stale, records), (third, [last])):
+        if owner is third:
+            await _opened(third)
+            assert third.take(last)
+        await _commit_and_close(owner, [Result(record, bench.copy(record)) for record in results])
+    outputs = await bench.read(bench.target, including={b"5"})
+    return [record.value for record in outputs if record.value != b"5"]
+
+
+def _owner(bench: Bench, safeguards: Safeguards) -> Partition:
+    async def nothing(record: Record) -> list[Output]:
+        raise AssertionError("no handler runs here")
+
+    async def believes() -> bool:
+        return True
+
+    async def start() -> int:
+        return 0
+
+    stage = Stage(bench.source, f"{bench.name}-group", nothing, bench.dead, safeguards=safeguards)
+    return Partition(0, stage, client=bench.client, is_owner=believes, log_start=start, observer=Seen())
+
+
+async def _opened(owner: Partition) -> None:
+    """As the worker does: again, while the broker still makes its topic of offsets."""
+    async with asyncio.timeout(30):
+        while not owner.ready:
+            try:
+                await owner.open()
+            except KafkaError:
+                await asyncio.sleep(0.1)
+
+
+async def _commit_and_close(owner: Partition, results: list[Result]) -> None:
+    committing = asyncio.create_task(owner.commit_forever())
+    for result in results:
+        owner.put(result)
+    async with asyncio.timeout(30):
+        await owner.drained()
+    committing.cancel()
+    await owner.close()
+
+
+async def test_a_stale_owner_that_commits_late_repeats_nothing(bench: Bench) -> None:
+    assert await _late_commit_of_a_stale_owner(bench, Safeguards()) == [b"%d" % n for n in range(5)]
+
+
+async def test_without_fencing_a_stale_owner_that_commits_late_repeats_records(bench: Bench) -> None:
+    """The negative control of the test above."""
+    assert len(await _late_commit_of_a_stale_owner(bench, Safeguards(fencing=False))) == 10
 
 
 async def test_an_operator_may_set_offsets_back_while_the_group_is_down(bench: Bench) -> None:
