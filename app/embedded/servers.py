@@ -127,6 +127,7 @@ def _wanted(settings: Settings, *, say: Say = quiet) -> tuple[EmbeddedServer, ..
 
 
 async def _start_all(servers: tuple[EmbeddedServer, ...]) -> tuple[str, ...]:
+    ran = [server for server in servers if server.running]
     tasks = [asyncio.create_task(server.start(), name=server.name) for server in servers]
     try:
         await asyncio.gather(*tasks)
@@ -134,13 +135,10 @@ async def _start_all(servers: tuple[EmbeddedServer, ...]) -> tuple[str, ...]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.gather(*(server.stop() for server, task in zip(servers, tasks, strict=True) if _did(task)))
+        # Not by what their tasks gave: one that was ready may have been interrupted in what comes after.
+        await asyncio.gather(*(server.stop() for server in servers if server not in ran))
         raise
-    return tuple(server.name for server, task in zip(servers, tasks, strict=True) if _did(task))
-
-
-def _did(task: asyncio.Task[bool]) -> bool:
-    return not task.cancelled() and task.exception() is None and task.result()
+    return tuple(server.name for server, task in zip(servers, tasks, strict=True) if task.result())
 
 
 def _write(settings: Settings, servers: Servers) -> None:

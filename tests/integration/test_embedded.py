@@ -191,10 +191,30 @@ async def test_a_port_that_was_taken_meanwhile_is_replaced(settings: Settings) -
         assert await answers(new)
 
 
-async def test_an_interrupted_up_leaves_nothing_running(server_folder: Path) -> None:
+async def test_an_up_interrupted_while_a_server_starts_leaves_nothing_running(server_folder: Path) -> None:
     settings = settings_in(server_folder / "interrupted")
     task = asyncio.create_task(up(settings))
     await until((settings.state_dir / "postgres" / "process.json").exists)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert running(settings).processes == ()
+
+
+async def test_an_up_interrupted_once_a_server_is_ready_leaves_nothing_running(
+    server_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready = asyncio.Event()
+
+    async def never_ends(_postgres: EmbeddedPostgres) -> None:
+        ready.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(EmbeddedPostgres, "_ensure_database", never_ends)
+    settings = settings_in(server_folder / "interrupted late")
+    task = asyncio.create_task(up(settings))
+    async with asyncio.timeout(60):
+        await ready.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
