@@ -101,6 +101,10 @@ class Journal(Protocol):
         A dead worker's intent, or one past its deadline, is taken over: its row becomes unconfirmed.
         """
 
+    def may_send(self, call_id: str) -> bool:
+        """Asked right before the request is sent. False: this worker was silent for so long, or the call waited for
+        so long, that another may have taken it over; it must not be sent, and ``fail`` gives it back."""
+
     async def finish(
         self,
         call_id: str,

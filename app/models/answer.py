@@ -196,7 +196,7 @@ class ModelAnswerer:
             return begun.answer
         try:
             async with self.guard.call(intent.model):
-                made = await make(begun)
+                made = await self._send(begun, make)
         except BaseException as error:
             # Cancelled too: the provider may have the request, and the key must not stay reserved.
             with suppress(TransientError):  # the database is away: the key stays reserved until its deadline
@@ -217,6 +217,12 @@ class ModelAnswerer:
         self.on_call(row)
         ledger.append(row)
         return made.answer
+
+    async def _send(self, run: Run, make: Callable[[Run], Awaitable[_Made]]) -> _Made:
+        """Asked once there is a place: this worker may have waited, or been frozen, since it reserved the call."""
+        if not self.journal.may_send(run.call_id):
+            raise TransientError("another worker may have taken this call over")
+        return await make(run)
 
 
 def validated(kept: dict[str, Any], reply: type[BaseModel]) -> Any:

@@ -32,8 +32,10 @@ from schemas.usage import Usage
 HEARTBEAT_S = 2.0
 WORKER_DEAD_S = 10.0  # as Kafka's session time-out: by then the partitions have another owner
 POLL_S_MIN, POLL_S_MAX = 0.025, 0.4
-# An answer in hand is paid for: worth waiting for a database that restarts.
+# For a place to be found in the books; then the record waits instead.
 DATABASE_AWAY_S_MAX = 15.0
+# An answer in hand is paid for: worth waiting for a database that restarts, though less than a record's own time.
+ANSWER_KEPT_S_MAX = 90.0
 # A call that died with its worker and is not begun again must stand in the ledger all the same.
 OVERDUE_S = 60.0
 SETTLED_S = 30.0
@@ -83,7 +85,9 @@ class _Open:
     call_id: UUID = field(default_factory=new_call_id)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     is_being_released: bool = False
-    deadline: float | None = None  # by the monotonic clock; None while it is being reserved
+    # By the monotonic clock:
+    began: float = field(default_factory=time.monotonic)  # not later than the database has it
+    deadline: float | None = None  # None while it is being reserved
 
 
 class Journal:
@@ -110,11 +114,12 @@ class Journal:
         self._finishes = Batcher(self._run_finishes, key=lambda finish: finish.call_id)
         self._failures = Batcher(self._run_failures, key=lambda failure: failure.call_id)
         self._releases: set[asyncio.Task[None]] = set()
+        self._alive_at = float("-inf")  # by the monotonic clock; not later than the database has it
         self._heartbeat: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Announce this worker and keep it alive."""
-        await self._pool.fetch(query("heartbeat"), self.worker_id)
+        await self._announce()
         self._heartbeat = asyncio.create_task(self._beat())
 
     async def close(self) -> None:
@@ -150,6 +155,16 @@ class Journal:
             mine.deadline = time.monotonic() + intent.timeout_s
         return answered
 
+    def may_send(self, call_id: str) -> bool:
+        """No other worker takes it over in the next moments: it is open here, and either it or this worker's last sign
+        of life is younger than half of what counts as dead. So a worker that was frozen sends nothing on waking."""
+        key = self._keys.get(UUID(call_id))
+        if key is None:
+            return False
+        fresh = time.monotonic() - max(self._alive_at, self._open[key].began) < self._worker_dead_s / 2
+        deadline = self._open[key].deadline
+        return fresh and (deadline is None or time.monotonic() < deadline)
+
     async def finish(
         self, call_id: str, *, answer: bytes, usage: Usage, cost_usd: Decimal, price_known: bool,
         outcome: Literal["ok", "malformed"], latency_s: float,
@@ -157,7 +172,7 @@ class Journal:
         """Store the answer, even if the caller is cancelled meanwhile. The first stored answer of a key wins."""
         done = _Finish(UUID(call_id), answer, usage, cost_usd, price_known, outcome, latency_s)
         try:
-            row = await _persist(lambda: self._finishes.enqueue(done))
+            row = await _persist(lambda: self._finishes.enqueue(done), away_s_max=ANSWER_KEPT_S_MAX)
         finally:
             self._let_go(done.call_id)
         if row is None:
@@ -225,12 +240,17 @@ class Journal:
                 if open_call.deadline is not None and open_call.deadline < now:
                     self._let_go(open_call.call_id)
             try:
-                await self._pool.fetch(query("heartbeat"), self.worker_id)
+                await self._announce()
                 if now >= settled_at + SETTLED_S:
                     await self._pool.fetch(query("settle_overdue"), OVERDUE_S)
                     settled_at = now
             except TransientError as error:
                 _log.warning("heartbeat_missed", error=str(error))
+
+    async def _announce(self) -> None:
+        sent_at = time.monotonic()
+        await self._pool.fetch(query("heartbeat"), self.worker_id)
+        self._alive_at = sent_at
 
     async def _run_begins(self, reservations: Sequence[_Reservation]) -> list[Run | Stored | _Busy]:
         columns = zip(*(_begin_columns(each) for each in reservations), strict=True)
@@ -264,10 +284,12 @@ class Journal:
 async def _persist(
     enqueue: Callable[[], asyncio.Future[R]],
     on_cancelled: Callable[[asyncio.Future[R]], None] = lambda future: None,
+    *,
+    away_s_max: float = DATABASE_AWAY_S_MAX,
 ) -> R:
     """The result of what ``enqueue`` starts, tried again while the database is away. Every statement of the journal
     may run twice. A cancelled caller does not stop what has started."""
-    give_up = time.monotonic() + DATABASE_AWAY_S_MAX
+    give_up = time.monotonic() + away_s_max
     pause_s = POLL_S_MIN
     while True:
         future = enqueue()

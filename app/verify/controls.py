@@ -36,6 +36,9 @@ class ForgetfulJournal:
         self._intents[call_id] = intent
         return Run(call_id)
 
+    def may_send(self, call_id: str) -> bool:
+        return True
+
     async def finish(
         self, call_id: str, *, answer: bytes, usage: Usage, cost_usd: Decimal, price_known: bool,
         outcome: Literal["ok", "malformed"], latency_s: float,

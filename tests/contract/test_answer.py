@@ -53,6 +53,10 @@ class Journal:
     answers: dict[CallKey, Stored] = field(default_factory=dict)
     open: dict[str, Intent] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
+    holds: bool = True
+
+    def may_send(self, call_id: str) -> bool:
+        return self.holds
 
     async def begin(self, intent: Intent) -> Run | Stored:
         if intent.key in self.answers:
@@ -191,6 +195,13 @@ async def test_a_failed_call_is_told_to_the_journal(charged: Any) -> None:
     with pytest.raises(CallFailed):
         await answerer(Chat([CallFailed("x", charged=charged)]), journal).answer(QUESTION, CONTEXT)
     assert journal.failed == [charged]
+
+
+async def test_a_call_that_another_may_have_taken_over_is_not_sent_and_costs_nothing() -> None:
+    journal, chat = Journal(holds=False), Chat([GOOD])
+    with pytest.raises(TransientError):
+        await answerer(chat, journal).answer(QUESTION, CONTEXT)
+    assert (chat.asked, journal.failed) == ([], ["no"])
 
 
 async def test_a_cancelled_call_may_have_been_charged() -> None:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -195,6 +195,45 @@ async def test_a_call_that_its_caller_forgot_is_begun_again_after_its_deadline(w
     lost = await reserve(journal, intent)
     again = await reserve(journal, intent)
     assert [row.call_id for row in again.lost] == [lost.call_id]
+
+
+async def test_a_live_worker_may_send_however_long_ago_it_reserved(worker: Workers) -> None:
+    journal, intent = await worker(), an_intent()
+    run = await reserve(journal, intent)
+    async with beginning(await worker(), intent):
+        assert journal.may_send(run.call_id)
+
+
+async def test_a_silent_worker_may_not_send_before_another_can_take_over(worker: Workers) -> None:
+    silent, intent = await worker(dies=True), an_intent()
+    run = await reserve(silent, intent)
+    assert silent.may_send(run.call_id)
+    await reserve(await worker(), intent)
+    assert not silent.may_send(run.call_id)
+
+
+async def test_a_silent_worker_may_send_what_it_has_only_just_reserved(worker: Workers) -> None:
+    silent, intent = await worker(dies=True), an_intent()
+    old = await reserve(silent, intent)
+    await reserve(await worker(), intent)
+    new = await reserve(silent, an_intent())
+    assert (silent.may_send(old.call_id), silent.may_send(new.call_id)) == (False, True)
+
+
+async def test_a_call_that_was_given_back_may_not_be_sent(worker: Workers) -> None:
+    journal, intent = await worker(), an_intent()
+    run = await reserve(journal, intent)
+    await journal.fail(run.call_id, error="", charged="no")
+    assert not journal.may_send(run.call_id)
+
+
+async def test_a_worker_takes_its_own_call_over_at_once_that_it_could_not_give_back(worker: Workers) -> None:
+    journal, intent = await worker(), an_intent()
+    lost = await reserve(journal, intent)
+    journal._let_go(UUID(lost.call_id))  # as ``fail`` does when the database is away for too long
+    async with asyncio.timeout(DEAD_S):
+        again = await journal.begin(intent)
+    assert isinstance(again, Run) and [row.call_id for row in again.lost] == [lost.call_id]
 
 
 async def test_what_was_lost_is_told_at_every_later_begin(worker: Workers) -> None:

@@ -21,6 +21,7 @@ reserved as (
     where c.state in ('free', 'lost')
        or c.state = 'in_flight' and (
             c.call_id = excluded.call_id -- this statement again, its reply having been lost
+            or c.worker_id = excluded.worker_id -- its own, which it no longer holds open: it could not say so then
             or c.deadline < now()
             -- The age of the intent, because a worker that is newer than this statement's snapshot looks dead in it.
             or c.reserved_at < now() - make_interval(secs => $18::double precision)
