@@ -5,15 +5,21 @@ Labels are bounded: stage, topic, partition, model, outcome. Never a tenant's or
 
 from __future__ import annotations
 
+import logging
 from decimal import Decimal
 from http.server import ThreadingHTTPServer
 from typing import cast
 
+import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
 from app.ports import LedgerRow
 
 REGISTRY = CollectorRegistry()
+
+_log = structlog.get_logger()
+_DOUBTFUL = frozenset({"fenced", "in_doubt", "offsets_gone"})
+_FREQUENT = frozenset({"paused", "resumed"})
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 
@@ -98,6 +104,9 @@ class StageMetrics:
         HANDLED.labels(self._stage, outcome).inc()
         HANDLE_SECONDS.labels(self._stage).observe(duration_s)
 
+    def bug(self, topic: str, partition: int, offset: int, error: BaseException) -> None:
+        _log.error("handler_bug", stage=self._stage, topic=topic, partition=partition, offset=offset, exc_info=error)
+
     def committed(self, topic: str, partition: int, *, records: int, dead: int, duration_s: float) -> None:
         COMMITTED.labels(self._stage).inc(records)
         DEAD_LETTERED.labels(self._stage).inc(dead)
@@ -113,3 +122,5 @@ class StageMetrics:
 
     def partition_event(self, event: str, topic: str, partition: int, detail: str = "") -> None:
         PARTITION_EVENTS.labels(self._stage, event).inc()
+        level = logging.WARNING if event in _DOUBTFUL else logging.DEBUG if event in _FREQUENT else logging.INFO
+        _log.log(level, f"partition_{event}", stage=self._stage, topic=topic, partition=partition, detail=detail)

@@ -20,9 +20,13 @@ WAIT_S_MAX = 60.0
 
 @dataclass
 class Seen(Silent):
-    """An observer that remembers what happened to partitions."""
+    """An observer that remembers what happened to partitions, and bugs of handlers."""
 
     events: list[tuple[str, int, str]] = field(default_factory=list)
+    bugs: list[BaseException] = field(default_factory=list)
+
+    def bug(self, topic: str, partition: int, offset: int, error: BaseException) -> None:
+        self.bugs.append(error)
 
     def partition_event(self, event: str, topic: str, partition: int, detail: str = "") -> None:
         self.events.append((event, partition, detail))

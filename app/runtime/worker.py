@@ -192,6 +192,7 @@ class Worker:
             except Exception as error:  # noqa: BLE001 - anything else is a bug: bounded attempts, then dead-lettered
                 if isinstance(error, TimeoutError) and timer.expired():
                     return self._bury(record, "time_in_flight", error, attempts=attempts, began=began)
+                self._observer.bug(record.topic, record.partition, record.offset, error)
                 bugs += 1
                 delay = self._backoff_s(attempts, None)
                 if bugs >= self._limits.bug_attempts_max or time.monotonic() + delay > deadline:

@@ -132,17 +132,18 @@ async def test_a_rejected_record_is_dead_lettered_with_origin_and_reason(bench: 
     assert [r.value for r in got] == [b"1", b"7", b"2"]
 
 
-async def test_a_bug_is_tried_three_times_and_then_dead_lettered(bench: Bench) -> None:
+async def test_a_bug_is_told_and_tried_three_times_and_then_dead_lettered(bench: Bench) -> None:
     await bench.fill([(b"k", b"1")])
-    attempts = 0
+    attempts, seen = 0, Seen()
 
     async def handler(record: Record) -> list[Output]:
         nonlocal attempts
         attempts += 1
         raise ZeroDivisionError("a bug")
 
-    async with running(bench.worker(handler, limits=Limits(backoff_s_min=0.01))):
+    async with running(bench.worker(handler, limits=Limits(backoff_s_min=0.01), observer=seen)):
         dead = (await bench.read(bench.dead, at_least=1))[0]
+    assert [str(error) for error in seen.bugs] == ["a bug"] * 3
     assert (attempts, header(dead, "dlq-reason"), header(dead, "dlq-error-class")) == (3, "bug", "ZeroDivisionError")
 
 
