@@ -20,6 +20,7 @@ import uvloop
 from agents.pipeline import STAGES
 from app.cli import dead_letters, shared
 from app.cli.shared import AsJson, err, out
+from app.cli.verify import verify
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -235,39 +236,7 @@ def model_server(
         shared.fail(f"model-server: {error.strerror or error} ({host}:{port})", shared.AWAY)
 
 
-@app.command()
-def verify(
-    minutes: Annotated[float, typer.Option(min=0.5, max=1_000, help="How long faults strike.")] = 1.7,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same schedule of faults.")] = 1,
-    tickets: Annotated[int, typer.Option(min=1, max=1_000_000)] = 600,
-    without: Annotated[
-        list[str] | None, typer.Option(help="A safeguard to leave out: fencing, map, journal, claims. Must do damage.")
-    ] = None,
-    results: Annotated[Path | None, typer.Option(help="JSON to add this run to.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """The proof: real stages on servers of their own, kills and freezes, then an independent count."""
-    from app.verify.harness import Options
-    from app.verify.harness import verify as prove
-    from app.verify.results import add, sentences
-
-    options = Options(
-        tickets=tickets,
-        duration_s=minutes * 60,
-        seed=seed,
-        safeguards_off=frozenset(without or ()),
-        libs=shared.settings().state_dir / "kafka" / "libs",
-    )
-    report = shared.run(prove(options, lambda text: err.print(text, markup=False)))
-    if results:
-        add(results, report)
-    if as_json:
-        shared.print_json(report.as_json())
-    else:
-        for line in sentences(report):
-            out.print(line, markup=False, soft_wrap=True)
-    if not report.damage.is_whole:
-        raise typer.Exit(1)
+app.command()(verify)
 
 
 @app.command()

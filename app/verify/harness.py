@@ -8,9 +8,8 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 import asyncpg
@@ -18,8 +17,6 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from app.config import Settings
-from app.embedded import process
-from app.embedded.command import deskstream
 from app.embedded.kafka import EmbeddedKafka
 from app.embedded.model_server import EmbeddedModelServer
 from app.embedded.postgres import EmbeddedPostgres
@@ -27,19 +24,18 @@ from app.embedded.process import Process, ServerError
 from app.ingest import ticket_received
 from app.kafka.cloudevents import to_output
 from app.kafka.connection import client_options
-from app.runtime.record import Output
 from app.setup import prepare
 from app.tracker import Progress, Tracker
 from app.verify import controls
 from app.verify.audit import DEAD, USAGE, Damage, Seen, count
 from app.verify.calls import count_calls
-from app.verify.door import SOURCE, TENANTS, bursts
-from app.verify.schedule import Fault, schedule
+from app.verify.door import SOURCE, TENANTS, Delivery, bursts
+from app.verify.folder import open_folder, stop_abandoned
+from app.verify.schedule import APART_S, Fault, schedule
 from app.verify.sources import calls_on_bus, read_ledger, read_requests, read_topics
 from app.verify.striker import Striker
 from app.verify.workers import Workers
 from app.wiring import create_tenant, import_knowledge, settings_as_environment
-from schemas.tickets import TicketReceived
 
 STALLED_S_MAX = 90.0  # after the last fault: no ticket ended for so long
 BEGIN_S_MAX = 90.0  # from the first worker's start to the first ticket's end
@@ -62,6 +58,7 @@ class Options:
     tickets: int = 600
     duration_s: float = 100.0  # for which faults strike
     seed: int = 1
+    apart_s: float = APART_S  # from one fault to the next, on average
     conversations: int = 150
     per_stage: int = 2  # workers
     latency_s: float = 1.0  # of a call, log-normal, on average
@@ -102,6 +99,7 @@ class Report:
             "dead": dict(damage.dead),
             "crashed": len(self.crashed),
             "safeguards_off": sorted(self.options.safeguards_off),
+            "apart_s": self.options.apart_s,
             "seconds": round(self.seconds, 1),
         }
 
@@ -109,7 +107,8 @@ class Report:
 async def verify(options: Options, say: Callable[[str], None]) -> Report:
     """Raises ServerError, KafkaError, OSError. A failing run keeps its folder, named in the report."""
     began = time.monotonic()
-    folder = _open_folder()
+    await stop_abandoned(say)
+    folder = open_folder()
     try:
         report = await _Run(options, folder, say).run()
     except BaseException:  # cancelled, too: what there is may tell why
@@ -123,6 +122,18 @@ async def verify(options: Options, say: Callable[[str], None]) -> Report:
     return report
 
 
+class SimulatedModel(EmbeddedModelServer):
+    """The offline model server as a provider with bad days, which logs its calls."""
+
+    def __init__(self, directory: Path, simulation: Path, calls: Path) -> None:
+        super().__init__(directory)
+        self._options = ("--simulate", str(simulation), "--call-log", str(calls))
+
+    async def prepare(self) -> Process:
+        todo = await super().prepare()
+        return replace(todo, argv=(*todo.argv, *self._options))
+
+
 class _Run:
     def __init__(self, options: Options, folder: Path, say: Callable[[str], None]) -> None:
         self._options = options
@@ -131,15 +142,17 @@ class _Run:
         self._kafka = EmbeddedKafka(folder / "kafka", libs=options.libs, say=say)
         self._postgres = EmbeddedPostgres(folder / "postgres", say=say)
         self._calls = folder / "calls.jsonl"
+        self._model = SimulatedModel(folder / "model", self._simulation(), self._calls)
         self._accepted: set[str] = set()
         self._peace_since: float | None = None  # the last fault has passed and every ticket is in
 
     async def run(self) -> Report:
         async with AsyncExitStack() as stack:
-            for server in (self._kafka, self._postgres):
+            servers = (self._kafka, self._postgres, self._model)
+            for server in servers:
                 stack.push_async_callback(server.stop)
-            await asyncio.gather(self._kafka.start(), self._postgres.start())
-            settings = await self._prepared(stack)
+            await asyncio.gather(*(server.start() for server in servers))
+            settings = await self._prepared()
             environment = settings_as_environment(settings)
             environment[controls.VARIABLE] = ",".join(sorted(self._options.safeguards_off))
             workers = Workers(self._folder, environment, per_stage=self._options.per_stage)
@@ -153,11 +166,11 @@ class _Run:
 
     # -- servers, tenants, articles
 
-    async def _prepared(self, stack: AsyncExitStack) -> Settings:
-        url = await self._model_server(stack)
+    async def _prepared(self) -> Settings:
         settings = Settings(
-            kafka_bootstrap=self._kafka.address, database_url=self._postgres.address, llm_base_url=url,
-            embeddings_base_url=url, state_dir=self._folder, partitions=4,
+            kafka_bootstrap=self._kafka.address, database_url=self._postgres.address,
+            llm_base_url=self._model.address, embeddings_base_url=self._model.address, state_dir=self._folder,
+            partitions=4,
         )  # fmt: skip
         await prepare(settings)
         for tenant in TENANTS:
@@ -172,32 +185,18 @@ class _Run:
         await connection.close()
         return settings
 
-    async def _model_server(self, stack: AsyncExitStack) -> str:
-        server = EmbeddedModelServer(self._folder / "model")
-        simulation = self._folder / "simulation.json"
+    def _simulation(self) -> Path:
+        file = self._folder / "simulation.json"
         latency = {"latency": "lognormal", "latency_mean_s": self._options.latency_s, "latency_sigma": 0.5}
-        simulation.write_text(json.dumps({"instant": True, "seed": self._options.seed, **latency, **MODEL_FAULTS}))
-        todo = await server.prepare()
-        port = str(server.port("http"))
-        command = (*deskstream(), "model-server", "--port", port, "--simulate", str(simulation))
-        running = await process.start(
-            Process(
-                todo.name,
-                (*command, "--call-log", str(self._calls)),
-                todo.log,
-                ready=todo.ready,
-                ready_timeout_s=60,
-                env={"STATE_DIR": str(self._folder)},
-            )
-        )
-        stack.push_async_callback(process.stop, running)
-        return server.address
+        file.write_text(json.dumps({"instant": True, "seed": self._options.seed, **latency, **MODEL_FAULTS}))
+        return file
 
     # -- tickets and faults
 
     async def _through(self, settings: Settings, workers: Workers, striker: Striker) -> None:
         """Tickets in, faults on, then peace until everything ended or nothing moves."""
         options = self._options
+        strikes = schedule(options.seed, options.duration_s, options.faults, apart_s=options.apart_s)
         tracker = Tracker(client=client_options(settings), source=SOURCE)
         await tracker.start()
         try:
@@ -207,7 +206,7 @@ class _Run:
                 telling = tasks.create_task(self._tell_forever(tracker.progress))
                 sending = tasks.create_task(self._send(settings))
                 await _until_the_first_ended(tracker.progress)
-                await striker.strike_all(schedule(options.seed, options.duration_s, options.faults))
+                await striker.strike_all(strikes)
                 await sending
                 self._say("No more faults: waiting for what is under way.")
                 self._peace_since = self._moved_at = time.monotonic()
@@ -244,16 +243,9 @@ class _Run:
         producer = AIOKafkaProducer(**client_options(settings), enable_idempotence=True, acks="all", linger_ms=5)
         await producer.start()
         try:
-            events: dict[bytes, TicketReceived] = {}
             for burst in bursts(options.seed, options.tickets, options.conversations):
-                # What comes again is the same event, byte for byte.
-                events = {
-                    one.line: events.get(one.line) or ticket_received(one.line, tenant=one.tenant, source=SOURCE)
-                    for one in burst
-                }
-                for event in events.values():
-                    await _accept(producer, to_output(event))
-                    self._accepted.add(event.event_id)
+                for delivery in burst:
+                    self._accepted.add(await _accept(producer, delivery))
                 await asyncio.sleep(options.duration_s * SENT_BY * len(burst) / options.tickets)
         finally:
             await producer.stop()
@@ -302,15 +294,20 @@ async def _replace_forever(workers: Workers) -> None:
         workers.start_missing()
 
 
-async def _accept(producer: AIOKafkaProducer, output: Output) -> None:
-    """As a help desk does: again, until it is told that its ticket was taken."""
+async def _accept(producer: AIOKafkaProducer, delivery: Delivery) -> str:
+    """As a help desk does: again, until it is told that its ticket was taken. Gives the event's id.
+
+    Each time the door stamps it anew, so that what comes again is never the same event byte for byte.
+    """
     while True:
+        event = ticket_received(delivery.line, tenant=delivery.tenant, source=SOURCE)
+        output = to_output(event)
         try:
             await producer.send_and_wait(output.topic, value=output.value, key=output.key, headers=list(output.headers))
         except KafkaError:
             await asyncio.sleep(SEND_AGAIN_S)
         else:
-            return
+            return event.event_id
 
 
 def _articles(tenant: str) -> str:
@@ -318,10 +315,3 @@ def _articles(tenant: str) -> str:
     texts = {"Print a page": "Press Ctrl+P to print the page.", "Bookmarks": "Press Ctrl+D to bookmark the page."}
     rows = ({"doc_id": title, "title": title, "text": f"{text} ({tenant})"} for title, text in texts.items())
     return "\n".join(map(json.dumps, rows))
-
-
-def _open_folder() -> Path:
-    """PostgreSQL runs as another account where we are root, and must get in."""
-    folder = Path(mkdtemp(prefix="deskstream-verify-"))
-    folder.chmod(0o755)
-    return folder

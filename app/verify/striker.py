@@ -51,28 +51,41 @@ class Striker:
             case Fault.ADD_WORKER:
                 self._tell(strike.fault.value)
                 self._workers.start_one_more(strike.stage)
+            case Fault.KILL_STAGE:
+                self._kill_stage(strike.stage)
             case _:
                 worker = self._workers.pick(strike.stage, strike.worker)
                 if worker is not None:
                     self._tell(f"{strike.fault.value} {worker.name}")
                     await self._strike_worker(strike.fault, worker)
 
+    def _kill_stage(self, stage: str) -> None:
+        """Frozen ones, too. With nobody left to finish or to take over, all of the stage's work is cut off at once."""
+        workers = self._workers.of(stage)
+        self._tell(f"{Fault.KILL_STAGE.value} {stage}: {len(workers)} workers")
+        self._mark(stage, Fault.KILL_STAGE.value)
+        for worker in workers:
+            self.kills += 1
+            self._workers.kill(worker)
+        self._workers.start_missing()
+
     async def _strike_worker(self, fault: Fault, worker: Worker) -> None:
         match fault:
             case Fault.KILL_WORKER:
                 self.kills += 1
-                self._mark(worker, fault.value)
+                self._mark(worker.stage, fault.value)
                 self._workers.kill(worker)
                 self._workers.start(worker.stage)
             case Fault.FREEZE_WORKER:
-                self._mark(worker, fault.value)
+                self._mark(worker.stage, fault.value)
                 self._workers.freeze(worker)
                 await asyncio.sleep(FREEZE_S)
-                self._mark(worker, "thaw_worker")
-                self._workers.thaw(worker)
+                if self._workers.has(worker):  # not killed meanwhile
+                    self._mark(worker.stage, "thaw_worker")
+                    self._workers.thaw(worker)
             case Fault.REMOVE_WORKER:
                 if not await self._workers.remove(worker):
-                    self._mark(worker, "kill_of_a_worker_that_did_not_leave")
+                    self._mark(worker.stage, "kill_of_a_worker_that_did_not_leave")
                     self._tell(f"{worker.name} did not leave and was killed")
                 self._workers.start_missing()
 
@@ -93,8 +106,8 @@ class Striker:
             await self._postgres.restart()
             self._outages.append(Outage(began, time.time()))
 
-    def _mark(self, worker: Worker, fault: str) -> None:
-        self._moments.append(Moment(time.time(), worker.stage, fault))
+    def _mark(self, stage: str, fault: str) -> None:
+        self._moments.append(Moment(time.time(), stage, fault))
 
     def _tell(self, text: str) -> None:
         self.told.append(f"{self._elapsed_s():.1f} s: {text}")

@@ -13,9 +13,8 @@ from pathlib import Path
 from app.embedded import process
 from app.embedded.command import deskstream
 from app.embedded.process import Process, Running
-
-STAGE_NAMES = ("classify", "enrich", "draft", "route")
-WORKERS_MAX = 4  # of a stage
+from app.verify.folder import note_worker
+from app.verify.schedule import STAGE_NAMES, WORKERS_MAX
 
 
 @dataclass
@@ -38,10 +37,12 @@ class Workers:
         self._per_stage = per_stage
         self._number = 0
         self._of: dict[str, list[Worker]] = {name: [] for name in STAGE_NAMES}
+        self._killed: list[Worker] = []  # and not yet reaped
         self.crashed: list[str] = []  # ended, and nobody had asked them to
 
     def start_missing(self) -> None:
         """As many of each stage as there should be at least; those that ended by themselves are noted."""
+        self._killed = [worker for worker in self._killed if process.is_alive(worker.running)]
         for stage, workers in self._of.items():
             ended = [worker for worker in workers if not process.is_alive(worker.running)]
             self.crashed += [worker.name for worker in ended]
@@ -54,22 +55,30 @@ class Workers:
         name = f"{stage}-{self._number}"
         log = self._folder / "logs" / f"{name}.log"
         todo = Process(name=name, argv=(*deskstream(), "stage", stage), log=log, env=self._environment)
-        self._of[stage].append(Worker(stage, process.launch(todo)))
+        running = process.launch(todo)
+        note_worker(self._folder, running)
+        self._of[stage].append(Worker(stage, running))
 
-    def start_one_more(self, stage: int) -> None:
-        name = STAGE_NAMES[stage % len(STAGE_NAMES)]
-        if len(self._of[name]) < WORKERS_MAX:
-            self.start(name)
+    def start_one_more(self, stage: str) -> None:
+        if len(self._of[stage]) < WORKERS_MAX:
+            self.start(stage)
 
-    def pick(self, stage: int, number: int) -> Worker | None:
+    def pick(self, stage: str, number: int) -> Worker | None:
         """One that runs and is not frozen; None where there is none."""
-        workers = self._of[STAGE_NAMES[stage % len(STAGE_NAMES)]]
-        ready = [worker for worker in workers if not worker.frozen and process.is_alive(worker.running)]
+        ready = [worker for worker in self.of(stage) if not worker.frozen]
         return ready[number % len(ready)] if ready else None
+
+    def of(self, stage: str) -> tuple[Worker, ...]:
+        """Those that run or are frozen."""
+        return tuple(worker for worker in self._of[stage] if process.is_alive(worker.running))
+
+    def has(self, worker: Worker) -> bool:
+        return worker in self._of[worker.stage]
 
     def kill(self, worker: Worker) -> None:
         """kill -9."""
         process.kill(worker.running)
+        self._killed.append(worker)
         self._of[worker.stage].remove(worker)
 
     def freeze(self, worker: Worker) -> None:

@@ -17,7 +17,7 @@ from app.verify.calls import Calls
 from app.verify.door import bursts
 from app.verify.harness import Options, Report
 from app.verify.results import add
-from app.verify.schedule import Fault, schedule
+from app.verify.schedule import DENSE_APART_S, REST_S, STAGE_NAMES, STOPS_ITS_STAGE, Fault, schedule
 
 
 def seen(ticket: str, offset: int, *, key: bytes = b"k", partition: int = 0, **event: Any) -> Seen:
@@ -137,9 +137,31 @@ def test_the_short_form_meets_each_fault_and_at_least_six_kills() -> None:
     assert sum(strike.fault in {Fault.KILL_WORKER, Fault.KILL_BROKER} for strike in strikes) >= 6
 
 
+def test_the_long_form_s_schedule_has_fifteen_kills_a_minute_or_more() -> None:
+    """With two workers of a stage; more where some were added."""
+    killed = {Fault.KILL_WORKER: 1, Fault.KILL_STAGE: 2, Fault.KILL_BROKER: 1}
+    strikes = schedule(1, 1_200, apart_s=DENSE_APART_S)
+    assert sum(killed.get(strike.fault, 0) for strike in strikes) >= 15 * 20
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_stage_is_left_alone_until_it_has_work_under_way_again(seed: int) -> None:
+    """Unless all four were struck: then it is the turn of the one that had most time."""
+    struck = [strike for strike in schedule(seed, 300, apart_s=DENSE_APART_S) if strike.fault in STOPS_ITS_STAGE]
+    for at, strike in enumerate(struck):
+        ago = {other.stage: strike.at_s - other.at_s for other in struck[:at]}
+        if strike.stage in ago and ago[strike.stage] < REST_S:
+            assert len(ago) == len(STAGE_NAMES)
+            assert ago[strike.stage] == max(ago.values())
+
+
 def test_a_schedule_has_only_the_faults_that_were_asked_for() -> None:
     assert {strike.fault for strike in schedule(1, 100, {Fault.FREEZE_WORKER})} == {Fault.FREEZE_WORKER}
     assert schedule(1, 100, ()) == ()
+
+
+def test_every_stage_is_struck() -> None:
+    assert {strike.stage for strike in schedule(1, 100)} == set(STAGE_NAMES)
 
 
 def test_the_same_seed_gives_the_same_tickets() -> None:
