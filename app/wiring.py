@@ -18,7 +18,7 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from agents.contract import Agent
-from app import metrics
+from app import garbage, metrics
 from app.config import Settings
 from app.kafka.connection import client_options
 from app.kafka.topics import check_topics
@@ -78,6 +78,7 @@ async def run_stage(settings: Settings, agent: Agent, stop: asyncio.Event) -> No
             ),
         )
         worker = Worker(stage, client=client_options(settings), observer=metrics.StageMetrics(agent.name), on_wait=say)
+        garbage.settle()
         await worker.run(stop)
     log.info("stage_stopped", stage=agent.name)
 

@@ -6,6 +6,7 @@ amortised constant time, however many records wait.
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from collections.abc import Hashable
 from dataclasses import dataclass, field
@@ -28,20 +29,17 @@ class Lane:
 
 @dataclass(slots=True, eq=False)
 class Waiting:
-    """A record between its poll and its result. ``partition`` is whoever commits it."""
+    """A record between its poll and its result. ``partition`` is whoever commits it. Times by the monotonic clock."""
 
     record: Record
     partition: Any
     admission: Admission
     lane: Lane | None = None
-
-    @property
-    def size_bytes(self) -> int:
-        return len(self.record.value or b"") + _OBJECTS_BYTES
-
-    @property
-    def tenant(self) -> str:
-        return self.admission.tenant
+    size_bytes: int = 0
+    began: float = math.inf
+    deadline: float = math.inf
+    overdue: bool = False
+    attempts: int = 0
 
 
 class _Ring:
@@ -79,7 +77,8 @@ class Lanes:
         self._lanes: dict[tuple[Hashable, Hashable], Lane] = {}
         self._rings = {True: _Ring(), False: _Ring()}
         self._parked: dict[Hashable, deque[Lane]] = {}  # ready lanes whose partition or tenant is at its limit
-        self._in_flight: Counter[Hashable] = Counter()
+        self._of_tenant: Counter[str] = Counter()  # in flight
+        self._of_partition: Counter[Hashable] = Counter()
         self.in_flight = 0
         self.waiting = 0
         self.waiting_bytes = 0
@@ -90,6 +89,7 @@ class Lanes:
         if lane is None:
             lane = self._lanes[place] = Lane(*place)
         item.lane = lane
+        item.size_bytes = len(item.record.value or b"") + _OBJECTS_BYTES
         lane.waiting.append(item)
         lane.urgent_waiting += item.admission.urgent
         self.waiting += 1
@@ -119,11 +119,12 @@ class Lanes:
         lane = item.lane
         assert lane is not None and lane.busy
         self.in_flight -= 1
-        for name in (("tenant", item.tenant), ("partition", lane.partition)):
-            self._in_flight[name] -= 1
-            if not self._in_flight[name]:
-                del self._in_flight[name]
-            self._unpark(name)
+        tenant = item.admission.tenant
+        _decrement(self._of_tenant, tenant)
+        _decrement(self._of_partition, lane.partition)
+        if self._parked:
+            self._unpark(("tenant", tenant))
+            self._unpark(("partition", lane.partition))
         lane.busy = False
         if lane.waiting:
             self._queue(lane)
@@ -145,12 +146,12 @@ class Lanes:
 
     def _queue(self, lane: Lane) -> None:
         lane.queued = lane.urgent_waiting > 0
-        self._rings[lane.queued].push(lane.waiting[0].tenant, lane)
+        self._rings[lane.queued].push(lane.waiting[0].admission.tenant, lane)
 
     def _full(self, tenant: str, lane: Lane) -> Hashable | None:
-        if self._in_flight["tenant", tenant] >= self._tenant_max:
+        if self._of_tenant[tenant] >= self._tenant_max:
             return ("tenant", tenant)
-        if self._in_flight["partition", lane.partition] >= self._partition_max:
+        if self._of_partition[lane.partition] >= self._partition_max:
             return ("partition", lane.partition)
         return None
 
@@ -159,7 +160,7 @@ class Lanes:
         # It may have been let out for its partition's free place and stopped at its tenant's limit: the place is
         # the next one's, else lanes parked there would wait for a release that never comes.
         partition = ("partition", lane.partition)
-        if full != partition and self._in_flight[partition] < self._partition_max:
+        if full != partition and self._of_partition[lane.partition] < self._partition_max:
             self._unpark(partition)
 
     def _unpark(self, name: Hashable) -> None:
@@ -179,6 +180,14 @@ class Lanes:
         self.waiting -= 1
         self.waiting_bytes -= item.size_bytes
         self.in_flight += 1
-        self._in_flight["tenant", item.tenant] += 1
-        self._in_flight["partition", lane.partition] += 1
+        self._of_tenant[item.admission.tenant] += 1
+        self._of_partition[lane.partition] += 1
         return item
+
+
+def _decrement(counter: Counter[Any], name: Hashable) -> None:
+    """None are kept for what is at zero: tenants come and go."""
+    if counter[name] > 1:
+        counter[name] -= 1
+    else:
+        del counter[name]

@@ -207,11 +207,11 @@ class Partition:
             builder = builders.get(output.topic)
             if builder is None:
                 builder = builders[output.topic] = producer.create_batch()
-            fields = {"timestamp": now_ms, "key": output.key, "value": output.value, "headers": list(output.headers)}
-            if builder.append(**fields) is None:
+            headers = list(output.headers)
+            if builder.append(timestamp=now_ms, key=output.key, value=output.value, headers=headers) is None:
                 sent.append(await producer.send_batch(builder, output.topic, partition=self.number))
                 builder = builders[output.topic] = producer.create_batch()
-                builder.append(**fields)
+                builder.append(timestamp=now_ms, key=output.key, value=output.value, headers=headers)
         for topic, builder in builders.items():
             sent.append(await producer.send_batch(builder, topic, partition=self.number))
         for future in sent:

@@ -28,7 +28,10 @@ class Record(Protocol):
     def headers(self) -> Headers: ...
 
 
-@dataclass(frozen=True, slots=True)
+# Values, though not frozen: some are made for every record, and freezing triples what that costs.
+
+
+@dataclass(slots=True)
 class Output:
     """A record to write, to the partition number of the record that it follows from."""
 
@@ -76,7 +79,7 @@ class Reject(Exception):
         self.outputs = tuple(outputs)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Result:
     """What is committed together for one input offset."""
 

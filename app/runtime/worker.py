@@ -23,10 +23,11 @@ from app.runtime.lanes import Lanes, Waiting
 from app.runtime.membership import is_current_member
 from app.runtime.observer import Observer, Silent
 from app.runtime.partition import Partition
-from app.runtime.record import Away, Output, Record, Reject, Result, Retry, Stage
+from app.runtime.record import Away, Output, Reject, Result, Retry, Stage
 
 _POLL_MS = 100
-_POLL_RECORDS_MAX = 2_000
+_POLL_RECORDS_MAX = 500  # some milliseconds of work, in which no answer is taken
+_OVERDUE_LOOK_S = 1.0
 _REPORT_S = 1.0
 _CONNECT_BACKOFF_S = 1.0
 _CONNECT_LOG_S = 10.0
@@ -60,7 +61,7 @@ class Worker:
         self._committers: dict[int, asyncio.Task[None]] = {}
         self._tasks: asyncio.TaskGroup
         self._consumer: AIOKafkaConsumer
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[Waiting, asyncio.Task[None]] = {}
         self._stopping = False
         self.assigned = asyncio.Event()  # at least one partition is ready
 
@@ -78,11 +79,13 @@ class Worker:
                 if not await self._connect(stop):
                     return
                 reporter = self._tasks.create_task(self._report_forever())
+                overdue = self._tasks.create_task(self._end_overdue_forever())
                 while not stop.is_set():
                     await self._poll_once()
                 await self._drain()
                 stopper.cancel()
                 reporter.cancel()
+                overdue.cancel()
         finally:
             await self._consumer.stop()
 
@@ -103,10 +106,7 @@ class Worker:
         if self._stopping:
             return
         while (item := self._lanes.next()) is not None:
-            task = self._tasks.create_task(self._run(item))
-            # Counted here: a task that is cancelled before it first runs never reaches its own finally.
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            self._running[item] = self._tasks.create_task(self._run(item))
 
     def _hold_back(self) -> None:
         """Pause a partition at its span cap, or all when what waits is too much to hold; polling goes on."""
@@ -152,57 +152,78 @@ class Worker:
         except TimeoutError:
             self._on_wait(f"{self._lanes.in_flight} records were still in flight and are left to the next owner")
         await self._let_go(list(self._partitions))
-        for task in list(self._running):
+        for task in self._running.values():
             task.cancel()
 
     # -- one record
 
     async def _run(self, item: Waiting) -> None:
         try:
-            item.partition.put(await self._handle(item.record))
+            item.partition.put(await self._result(item))
         finally:
+            # Not reached by one that is cancelled before it first runs: that happens only when all end.
+            del self._running[item]
             self._lanes.release(item)
         self._dispatch()
 
-    async def _handle(self, record: Record) -> Result:
-        """The handler's outputs, or the dead letter: always a result, unless cancelled."""
-        began = time.monotonic()
+    async def _result(self, item: Waiting) -> Result:
+        """The handler's outputs, or the dead letter: always a result, unless cancelled from outside."""
+        try:
+            return await self._handle(item)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not item.overdue or task is None:
+                raise
+            task.uncancel()
+            error = TimeoutError(f"it had not ended after {time.monotonic() - item.began:.0f} s")
+            return self._bury(item, "time_in_flight", error)
+
+    async def _handle(self, item: Waiting) -> Result:
+        record = item.record
+        item.began = time.monotonic()
+        item.deadline = item.began + self._limits.time_in_flight_s_max
         self._observer.started(max(0.0, time.time() - record.timestamp / 1_000))
-        deadline = began + self._limits.time_in_flight_s_max
-        attempts, bugs = 0, 0
+        bugs = 0
         while True:
-            attempts += 1
+            item.attempts += 1
             attempt_began = time.monotonic()
-            timer = asyncio.timeout(deadline - attempt_began)
             try:
-                async with timer:
-                    outputs = await self._stage.handler(record)
+                outputs = await self._stage.handler(record)
                 self._check_size(outputs)
             except Away as away:
-                delay = self._backoff_s(attempts, away)
-                deadline += time.monotonic() - attempt_began + delay
+                delay = self._backoff_s(item.attempts, away)
+                item.deadline += time.monotonic() - attempt_began + delay
                 outcome = "away"
             except Retry as error:
-                delay = self._backoff_s(attempts, error)
-                if time.monotonic() + delay > deadline:
-                    return self._bury(record, "retries_exhausted", error, attempts=attempts, began=began)
+                delay = self._backoff_s(item.attempts, error)
+                if time.monotonic() + delay > item.deadline:
+                    return self._bury(item, "retries_exhausted", error)
                 outcome = "retry"
             except Reject as error:
-                return self._bury(record, error.reason, error, attempts=attempts, began=began, outputs=error.outputs)
+                return self._bury(item, error.reason, error, outputs=error.outputs)
             except Exception as error:  # noqa: BLE001 - anything else is a bug: bounded attempts, then dead-lettered
-                if isinstance(error, TimeoutError) and timer.expired():
-                    return self._bury(record, "time_in_flight", error, attempts=attempts, began=began)
                 self._observer.bug(record.topic, record.partition, record.offset, error)
                 bugs += 1
-                delay = self._backoff_s(attempts, None)
-                if bugs >= self._limits.bug_attempts_max or time.monotonic() + delay > deadline:
-                    return self._bury(record, "bug", error, attempts=attempts, began=began)
+                delay = self._backoff_s(item.attempts, None)
+                if bugs >= self._limits.bug_attempts_max or time.monotonic() + delay > item.deadline:
+                    return self._bury(item, "bug", error)
                 outcome = "bug"
             else:
-                self._observer.handled("ok", time.monotonic() - began, attempts)
+                self._observer.handled("ok", time.monotonic() - item.began, item.attempts)
                 return Result(record, outputs)
-            self._observer.handled(outcome, time.monotonic() - attempt_began, attempts)
+            self._observer.handled(outcome, time.monotonic() - attempt_began, item.attempts)
             await asyncio.sleep(delay)
+
+    async def _end_overdue_forever(self) -> None:
+        """One look at all that run now and then costs less than a timer for each."""
+        every_s = min(_OVERDUE_LOOK_S, self._limits.time_in_flight_s_max / 4)
+        while True:
+            await asyncio.sleep(every_s)
+            now = time.monotonic()
+            for item, task in self._running.items():
+                if item.deadline < now:
+                    item.overdue = True
+                    task.cancel()
 
     def _check_size(self, outputs: Sequence[Output]) -> None:
         for output in outputs:
@@ -215,25 +236,23 @@ class Worker:
 
     def _bury(
         self,
-        record: Record,
+        item: Waiting,
         reason: str,
         error: BaseException,
         *,
-        attempts: int,
-        began: float,
         outputs: Sequence[Output] = (),
     ) -> Result:
-        self._observer.handled(reason, time.monotonic() - began, attempts)
+        self._observer.handled(reason, time.monotonic() - item.began, item.attempts)
         letter = dead_letter(
-            record,
+            item.record,
             topic=self._stage.dead_letter_topic,
             stage=self._stage.group,
             reason=reason,
             error=error,
-            attempts=attempts,
+            attempts=item.attempts,
             bytes_max=self._limits.output_bytes_max,
         )
-        return Result(record, (*outputs, letter), dead=True)
+        return Result(item.record, (*outputs, letter), dead=True)
 
     def _backoff_s(self, attempts: int, error: Retry | None) -> float:
         """Exponential with full jitter, never less than what the other side asked for."""

@@ -16,6 +16,7 @@ from decimal import Decimal
 
 import uvloop
 
+from app.garbage import settle
 from app.ports import CallKey, Intent, Place, Run
 from app.runtime.record import Handler, Limits, Output, Record, Stage
 from app.runtime.worker import Worker
@@ -52,6 +53,7 @@ async def main(
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         stage = Stage(source, f"group-{target}", handler, f"{target}.dead", limits=Limits(in_flight_max=in_flight))
+        settle()
         await Worker(stage, client={"bootstrap_servers": bootstrap}, on_wait=print).run(stop)
 
 

@@ -92,7 +92,7 @@ def test_tenants_take_turns_however_much_one_has_waiting() -> None:
     order = []
     for _ in range(3):
         item = running(scheduler)[0]
-        order.append(item.tenant)
+        order.append(item.admission.tenant)
         scheduler.release(item)
     assert "small" in order[:2]
 
@@ -152,8 +152,8 @@ def test_everything_runs_once_under_any_limits() -> None:
             ran += started
             flying += started
             assert len(flying) <= limits["in_flight_max"]
-            for tenant in {item.tenant for item in flying}:
-                assert sum(item.tenant == tenant for item in flying) <= limits["tenant_in_flight_max"]
+            for tenant in {item.admission.tenant for item in flying}:
+                assert sum(item.admission.tenant == tenant for item in flying) <= limits["tenant_in_flight_max"]
             assert flying or not scheduler.waiting, "records wait though nothing runs"
             if flying:
                 scheduler.release(flying.pop(rng.randrange(len(flying))))
