@@ -49,10 +49,15 @@ def verify(
     """The proof: real stages on servers of their own, kills and freezes, then an independent count."""
     from app.verify.harness import Options
     from app.verify.harness import verify as prove
-    from app.verify.results import add, sentences
+    from app.verify.results import add, read, sentences
 
     if unknown := sorted(set(without or ()) - set(SAFEGUARDS)):
         shared.fail(f"there is no safeguard {unknown[0]!r}: it is one of {', '.join(SAFEGUARDS)}", shared.USAGE)
+    if results:
+        try:
+            read(results)  # before the run, which may be long
+        except (OSError, ValueError) as error:
+            shared.fail(f"--results {results}: {error}", shared.USAGE)
     options = Options(
         tickets=tickets,
         duration_s=minutes * 60,

@@ -14,14 +14,20 @@ RUNS_KEPT_MAX = 1_000
 FINDINGS_SHOWN_MAX = 20
 
 
+def read(file: Path) -> dict[str, Any]:
+    """The runs so far and their totals. Raises OSError, ValueError for a file of another shape."""
+    known = orjson.loads(file.read_bytes()) if file.exists() else {"runs": [], "totals": {}}
+    if not isinstance(known, dict) or not known.keys() >= {"runs", "totals"}:
+        raise ValueError(f"{file} holds something else than runs of the proof: name another file")
+    return known
+
+
 def add(file: Path, report: Report) -> dict[str, Any]:
     """Add a run to ``file`` and give its totals. A run without a safeguard proves nothing and is not added.
 
-    Raises OSError, ValueError for a file of another shape.
+    Raises as ``read`` does.
     """
-    known = orjson.loads(file.read_bytes()) if file.exists() else {"runs": [], "totals": {}}
-    if not isinstance(known, dict) or not known.keys() >= {"runs", "totals"}:
-        raise ValueError(f"{file} does not hold runs of the proof: name another file")
+    known = read(file)
     totals: dict[str, Any] = known["totals"]
     if report.options.safeguards_off:
         return totals
