@@ -81,6 +81,16 @@ class Watched:
         if self._process.poll() is not None:
             raise RuntimeError(f"the system ended with {self._process.returncode}:\n{self.log_tail()}")
 
+    def kill(self) -> None:
+        """As kill -9 does."""
+        self._process.kill()
+
+    def suspend(self) -> None:
+        self._watched.suspend()
+
+    def resume(self) -> None:
+        self._watched.resume()
+
     def log_tail(self) -> str:
         return self._log.read_text(errors="replace")[-LOG_CHARS:]
 
