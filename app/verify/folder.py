@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import tempfile
@@ -19,6 +20,7 @@ from app.embedded.server import EmbeddedServer, Say
 PREFIX = "deskstream-verify-"
 OWNER = "owner.json"
 WORKERS = "workers.jsonl"
+GONE_S_MAX = 5.0
 # Each server's own folder inside the run's.
 SERVERS: Mapping[str, type[EmbeddedServer]] = {
     "kafka": EmbeddedKafka, "postgres": EmbeddedPostgres, "model": EmbeddedModelServer,
@@ -48,6 +50,7 @@ async def stop_abandoned(say: Say) -> None:
         workers = [worker for worker in _noted(folder / WORKERS) if process.is_alive(worker)]
         for worker in workers:  # they own nothing that outlives them
             process.kill(worker)
+        await asyncio.gather(*(process.wait_gone(worker, timeout_s=GONE_S_MAX) for worker in workers))
         running = [server for name, kind in SERVERS.items() if (server := _server(kind, folder / name))]
         for server in running:
             await server.stop()

@@ -7,19 +7,27 @@ schedule brings that about each time.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import shutil
+import tempfile
+from pathlib import Path
 
 import pytest
 
+from app.embedded import process
+from app.embedded.command import deskstream
+from app.embedded.process import Process
+from app.verify.folder import WORKERS, stop_abandoned
 from app.verify.harness import Options, Report, verify
 from app.verify.results import sentences
-from app.verify.schedule import Fault
-from tests.servers import KAFKA_LIBS
+from app.verify.schedule import STAGE_NAMES, Fault
+from tests.servers import CHECKOUT, KAFKA_LIBS, server_folder
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
 SAY = print  # into pytest's capture: shown when it fails
+WORKERS_UP_S_MAX = 90
 
 
 async def proof(**options: object) -> Report:
@@ -43,7 +51,7 @@ async def test_kills_and_freezes_lose_repeat_and_disorder_nothing() -> None:
 
 async def test_without_the_map_a_killed_worker_s_finished_tickets_are_repeated() -> None:
     # A seed whose kills all meet the stages with slow calls, where many are under way.
-    kills = {"seed": 259, "duration_s": 20, "latency_s": 2.0, "tickets": 200, "per_stage": 1}
+    kills = {"seed": 2, "duration_s": 20, "latency_s": 2.0, "tickets": 200, "per_stage": 1}
     report = await damage_without("map", Fault.KILL_WORKER, **kills)  # type: ignore[arg-type]
     assert report.damage.repeated
 
@@ -57,3 +65,40 @@ async def test_without_the_journal_calls_are_paid_again_that_no_fault_explains()
 async def test_without_claims_a_ticket_delivered_twice_is_answered_twice() -> None:
     report = await damage_without("claims", tickets=100, duration_s=10, per_stage=1)
     assert report.damage.repeated
+
+
+def belonging_to(folder: Path) -> list[str]:
+    """Processes that have the folder in their arguments or their environment."""
+    found = []
+    for one in Path("/proc").glob("[0-9]*"):
+        try:
+            told = (one / "cmdline").read_bytes() + (one / "environ").read_bytes()
+        except OSError:  # it has ended
+            continue
+        if str(folder).encode() in told:
+            found.append(told.partition(b"\0")[0].decode())
+    return found
+
+
+def workers_noted(parent: Path) -> list[str]:
+    return [line for file in parent.glob(f"*/{WORKERS}") for line in file.read_text().splitlines()]
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks processes up in /proc")
+async def test_what_a_killed_run_left_running_is_stopped_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    with server_folder() as parent:
+        environment = {"TMPDIR": str(parent), "STATE_DIR": str(CHECKOUT / ".deskstream")}
+        argv = (*deskstream(), "verify", "--minutes", "0.5", "--workers", "1", "--tickets", "10")
+        running = process.launch(Process("verify", argv, parent / "verify.log", env=environment))
+        async with asyncio.timeout(WORKERS_UP_S_MAX):
+            while len(noted := workers_noted(parent)) < len(STAGE_NAMES):
+                await asyncio.sleep(0.1)
+        process.kill(running)
+        assert await process.wait_gone(running, timeout_s=5)
+        (folder,) = {file.parent for file in parent.glob(f"*/{WORKERS}")}
+        assert len(belonging_to(folder)) >= len([*noted, "kafka", "postgres", "model-server"])
+        monkeypatch.setattr(tempfile, "tempdir", str(parent))
+        said: list[str] = []
+        await stop_abandoned(said.append)
+        assert belonging_to(folder) == []
+        assert len(said) == 1
