@@ -64,6 +64,9 @@ class Settings(BaseSettings):
     in_flight_max: int = Field(256, ge=1, le=20_000)
     record_time_in_flight_s_max: float = Field(120, gt=0, le=3_600)
 
+    # Answers and claims; the ledger is kept.
+    journal_days_kept: int = Field(30, ge=1, le=3_650, description="longer than the topics keep their records")
+
     # This machine.
     state_dir: Path = Path(".deskstream")
     metrics_host: str = "127.0.0.1"

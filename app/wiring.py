@@ -38,13 +38,14 @@ from app.store import database, policies
 from app.store.claims import Claims
 from app.store.journal import Journal
 from app.store.ledger import spend, total
+from app.store.retention import expiring
 from app.verify import controls
 from schemas.policy import TenantPolicy
 from schemas.topics import DEAD_LETTER_TOPIC
 
 log = structlog.get_logger()
 
-# Heartbeat, begins, finishes, failures and claims at once.
+# Heartbeat, begins, finishes, failures, claims and expiry at once.
 _RUNTIME_CONNECTIONS_MAX = 10
 _APP_CONNECTIONS_MAX = 10
 _ROOT_IDS_MAX = 10_000  # of one query
@@ -116,6 +117,7 @@ async def _stage_handler(settings: Settings, agent: Agent) -> AsyncIterator[Stag
         await journal.start()
         stack.push_async_callback(journal.close)
         stack.push_async_callback(claims.close)
+        await stack.enter_async_context(expiring(runtime, days_kept=settings.journal_days_kept))
         models = await _provider(stack, settings.llm_base_url, settings.llm_api_key)
         embedder = await _embedder(stack, settings)
         known = policies.Policies(tenant_pool)
