@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from uuid import UUID
+
+from asyncpg.pgproto.pgproto import UUID
 
 from agents.contract import TransientError
 from app.ports import ClaimOutcome, Place

@@ -16,10 +16,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal, TypeVar
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import asyncpg
 import structlog
+from asyncpg.pgproto.pgproto import UUID
 
 from agents.contract import TransientError
 from app.ports import Intent, LedgerRow, Run, Stored
@@ -171,10 +172,7 @@ class Journal:
     ) -> LedgerRow:  # fmt: skip
         """Store the answer, even if the caller is cancelled meanwhile. The first stored answer of a key wins."""
         done = _Finish(UUID(call_id), answer, usage, cost_usd, price_known, outcome, latency_s)
-        try:
-            row = await _persist(lambda: self._finishes.enqueue(done), away_s_max=ANSWER_KEPT_S_MAX)
-        finally:
-            self._let_go(done.call_id)
+        row = await self._end(done.call_id, lambda: self._finishes.enqueue(done), away_s_max=ANSWER_KEPT_S_MAX)
         if row is None:
             raise LookupError(f"the journal has no call {call_id}: it was never begun, or is past its retention")
         return row
@@ -182,10 +180,20 @@ class Journal:
     async def fail(self, call_id: str, *, error: str, charged: Literal["no", "unknown"]) -> None:
         """The call gave no answer. ``no``: the provider refused it; ``unknown``: it becomes unconfirmed."""
         failure = _Failure(UUID(call_id), error.replace("\0", "")[:ERROR_CHARS_MAX], charged == "no")
+        await self._end(failure.call_id, lambda: self._failures.enqueue(failure))
+
+    async def _end(
+        self, call_id: UUID, enqueue: Callable[[], asyncio.Future[R]], *, away_s_max: float = DATABASE_AWAY_S_MAX
+    ) -> R:
+        """Nobody in this process begins the call anew before its end is stored, though the caller is cancelled."""
+        under_way: list[asyncio.Future[R]] = []
         try:
-            await _persist(lambda: self._failures.enqueue(failure))
+            return await _persist(enqueue, under_way.append, away_s_max=away_s_max)
         finally:
-            self._let_go(failure.call_id)
+            if under_way:
+                under_way[0].add_done_callback(lambda _: self._let_go(call_id))
+            else:
+                self._let_go(call_id)
 
     async def _reserve(self, reservation: _Reservation) -> Run | Stored:
         poll_s = POLL_S_MIN

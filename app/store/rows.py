@@ -7,7 +7,9 @@ import secrets
 import time
 from collections.abc import Mapping
 from typing import Any
-from uuid import UUID
+
+# Where they are keys of dictionaries, its hash is what counts: the standard library's is computed in Python.
+from asyncpg.pgproto.pgproto import UUID
 
 from app.ports import CallKey, LedgerRow
 from schemas.usage import Usage
@@ -37,7 +39,7 @@ def ledger_row(attempt: Mapping[str, Any]) -> LedgerRow:
 
 def digest_key(*parts: str | int) -> UUID:
     """128 bits of SHA-256 over ``parts``. PostgreSQL's text holds no NUL, so the joints are unambiguous."""
-    return UUID(bytes=hashlib.sha256("\0".join(map(str, parts)).encode()).digest()[:16])
+    return UUID(hashlib.sha256("\0".join(map(str, parts)).encode()).digest()[:16])
 
 
 def call_key(key: CallKey) -> UUID:
@@ -47,4 +49,4 @@ def call_key(key: CallKey) -> UUID:
 def new_call_id() -> UUID:
     """UUIDv7: calls made together lie together in the index."""
     value = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
-    return UUID(int=value & ~(0xF << 76) & ~(0x3 << 62) | 0x7 << 76 | 0x2 << 62)
+    return UUID((value & ~(0xF << 76) & ~(0x3 << 62) | 0x7 << 76 | 0x2 << 62).to_bytes(16, "big"))

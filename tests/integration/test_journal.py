@@ -309,6 +309,29 @@ async def test_a_cancelled_finish_stores_its_answer(worker: Workers) -> None:
     assert (await stored(journal, intent)).answer == b"answer"
 
 
+async def test_a_call_is_not_begun_anew_while_a_cancelled_finish_is_still_being_stored(
+    worker: Workers, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored_now, fetch = asyncio.Event(), pool.fetch
+
+    async def slow_to_finish(sql: str, *arguments: object) -> Any:
+        if sql == query("finish"):
+            await stored_now.wait()
+        return await fetch(sql, *arguments)
+
+    monkeypatch.setattr(pool, "fetch", slow_to_finish)
+    journal, intent = await worker(), an_intent()
+    finishing = asyncio.create_task(finish(journal, await reserve(journal, intent)))
+    await asyncio.sleep(0)
+    finishing.cancel()
+    try:
+        async with beginning(journal, intent) as begin:
+            stored_now.set()
+            assert isinstance(await asyncio.wait_for(begin, PATIENCE_S), Stored)
+    finally:
+        stored_now.set()
+
+
 async def test_a_request_that_cannot_be_stored_spoils_no_other(worker: Workers) -> None:
     journal = await worker()
     spoilt = an_intent(event_id="no\0text")
