@@ -16,6 +16,7 @@ from typing import Any
 
 import structlog
 from aiokafka.errors import KafkaError
+from pydantic import SecretStr
 
 from agents.contract import Agent
 from app import garbage, metrics
@@ -30,6 +31,7 @@ from app.models.answer import ModelAnswerer
 from app.models.client import Chat, Embeddings, PatientEmbeddings
 from app.models.guard import Guard
 from app.models.prompts import PromptLibrary
+from app.models.rate_headers import Told
 from app.ports import ChatRequest, ProviderAway
 from app.runtime.record import Limits, Safeguards, Stage
 from app.runtime.worker import Worker
@@ -118,8 +120,9 @@ async def _stage_handler(settings: Settings, agent: Agent) -> AsyncIterator[Stag
         stack.push_async_callback(journal.close)
         stack.push_async_callback(claims.close)
         await stack.enter_async_context(expiring(runtime, days_kept=settings.journal_days_kept))
-        models = await _provider(stack, settings.llm_base_url, settings.llm_api_key)
-        embedder = await _embedder(stack, settings)
+        guard = Guard()
+        models = await _provider(stack, settings.llm_base_url, settings.llm_api_key, guard.told)
+        embedder = await _embedder(stack, settings, guard.told)
         known = policies.Policies(tenant_pool)
         answerer = ModelAnswerer(
             chat=Chat(models),
@@ -129,7 +132,7 @@ async def _stage_handler(settings: Settings, agent: Agent) -> AsyncIterator[Stag
             journal=journal,
             prompts=PromptLibrary(cache_control=settings.llm_cache_control, json_schema=settings.llm_json_schema),
             prices=prices.load(settings.prices_file),
-            guard=Guard(),
+            guard=guard,
             models=models_by_prompt(settings),
             fallbacks=fallbacks_by_prompt(settings),
             label=models.label,
@@ -275,6 +278,10 @@ def _on_unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> N
 # -- parts
 
 
+def _unheard(model: str, told: Told) -> None:
+    """A command that makes a few calls has nobody who keeps limits."""
+
+
 async def _pool(stack: AsyncExitStack, settings: Settings, role: database.Role, connections_max: int) -> database.Pool:
     assert settings.database_url, "settings are resolved first"
     pool = await database.connect(settings.database_url, role=role, connections_max=connections_max)
@@ -282,13 +289,18 @@ async def _pool(stack: AsyncExitStack, settings: Settings, role: database.Role, 
     return pool
 
 
-async def _provider(stack: AsyncExitStack, url: str | None, key: object) -> provider.Provider:
+async def _provider(
+    stack: AsyncExitStack, url: str | None, key: SecretStr | None, on_told: Callable[[str, Told], None] = _unheard
+) -> provider.Provider:
     assert url, "settings are resolved first"
-    connected = await provider.connect(url, key, say)  # type: ignore[arg-type]
+    connected = await provider.connect(url, key, say, on_told)
     stack.push_async_callback(connected.close)
     return connected
 
 
-async def _embedder(stack: AsyncExitStack, settings: Settings) -> Embeddings:
-    server = await _provider(stack, settings.embeddings_base_url, settings.embeddings_api_key or settings.llm_api_key)
+async def _embedder(
+    stack: AsyncExitStack, settings: Settings, on_told: Callable[[str, Told], None] = _unheard
+) -> Embeddings:
+    key = settings.embeddings_api_key or settings.llm_api_key
+    server = await _provider(stack, settings.embeddings_base_url, key, on_told)
     return Embeddings(server, model=settings.embeddings_model, dimensions=settings.embeddings_dimensions)

@@ -38,7 +38,9 @@ class Chat:
         # The client's time-out is for each read: a server that sends a blank now and then would never reach it.
         with self._provider.errors(request.model):
             async with asyncio.timeout(request.timeout_s):
-                completion = await self._create(request)
+                answer = await self._create(request)
+            completion = answer.parse()
+        self._tell(request, answer.headers, completion, began)
         choice = _choice(completion, request.model)
         return ChatResult(
             text=_text(choice.message.content),
@@ -48,13 +50,19 @@ class Chat:
             latency_s=time.monotonic() - began,
         )
 
+    def _tell(self, request: ChatRequest, headers: Any, completion: Any, asked_at: float) -> None:
+        """The longest answer that could have come counts against some limits, not the one that came."""
+        tokens = _prompt_tokens(completion)
+        told = tokens + request.max_tokens if tokens else 0
+        self._provider.tell(request.model, headers, asked_at=asked_at, tokens=told)
+
     async def _create(self, request: ChatRequest) -> Any:
         newer = request.model in self._newer_limit
         options: dict[str, Any] = {_NEWER_LIMIT if newer else _OLDER_LIMIT: request.max_tokens}
         if request.response_format:
             options["response_format"] = request.response_format
         try:
-            return await self._provider.client.chat.completions.create(
+            return await self._provider.client.chat.completions.with_raw_response.create(
                 model=request.model,
                 messages=list(request.messages),  # type: ignore[arg-type] # plain dicts of the same shape
                 extra_headers={"Idempotency-Key": request.call_id},
@@ -93,9 +101,10 @@ class Embeddings:
     async def _embed_some(self, texts: Sequence[str], kind: str, call_id: str | None) -> tuple[Vector, Usage]:
         # Others take no such field, and some refuse what they don't know.
         extra = {"input_type": kind} if self._provider.is_offline else {}
+        asked_at = time.monotonic()
         with self._provider.errors(self._asked_model):
             async with asyncio.timeout(_EMBED_S_MAX):
-                response = await self._provider.client.embeddings.create(
+                answer = await self._provider.client.embeddings.with_raw_response.create(
                     model=self._asked_model,
                     input=list(texts),
                     dimensions=self.dimensions,
@@ -103,6 +112,8 @@ class Embeddings:
                     extra_body=extra,
                     extra_headers={"Idempotency-Key": call_id} if call_id else {},
                 )
+            response = answer.parse()
+        self._provider.tell(self._asked_model, answer.headers, asked_at=asked_at, tokens=_prompt_tokens(response))
         vectors = _vectors(response, len(texts), self._asked_model)
         if vectors.shape != (len(texts), self.dimensions):
             # Some servers ignore the number that they are asked for.
@@ -131,6 +142,12 @@ class PatientEmbeddings:
             with attempt:
                 return await self._embeddings.embed(texts, kind=kind, call_id=call_id)
         raise AssertionError("stamina raises the last failure")
+
+
+def _prompt_tokens(answer: Any) -> int:
+    """0: not told."""
+    tokens = getattr(getattr(answer, "usage", None), "prompt_tokens", None)
+    return max(0, tokens) if isinstance(tokens, int) else 0
 
 
 def _choice(completion: Any, model: str) -> Any:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from agents.contract import PermanentError
 from app.models.errors import CallFailed, RateLimited, charged
 from app.models.limits import Breaker, ConcurrencyLimit
+from app.models.quota import Quotas
+from app.models.rate_headers import Told
 from app.ports import ProviderAway
 
 # A call that found no place for so long is given back: its record waits with its time standing still.
@@ -21,18 +23,52 @@ PLACE_S_MAX = 30.0
 @dataclass
 class _Model:
     limit: ConcurrencyLimit = field(default_factory=ConcurrencyLimit)
+    quotas: Quotas = field(default_factory=Quotas)
     breaker: Breaker = field(default_factory=Breaker)
     in_flight: int = 0
     waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
+    alarm: asyncio.TimerHandle | None = None
+
+    def ready_at(self, now: float) -> float:
+        return max(self.limit.ready_at(), self.quotas.ready_at(now))
+
+    def started(self, now: float) -> None:
+        self.in_flight += 1
+        self.limit.started(now)
+        self.quotas.started(now)
+        self.breaker.started()
+        self.wake()  # or nobody would for the next, if it must wait for a time and not for a call's end
 
     def wake(self) -> None:
         """As many as now find a place. All, if the provider is away: nobody waits for it here."""
-        number = len(self.waiting) if self.breaker.is_open else int(self.limit.limit) - self.in_flight
+        if not self.waiting:
+            return
+        number = len(self.waiting) if self.breaker.is_open else self._places()
         while self.waiting and number > 0:
             place = self.waiting.popleft()
             if not place.done():  # its call may have been cancelled
                 place.set_result(None)
                 number -= 1
+
+    def _places(self) -> int:
+        now = time.monotonic()
+        if (wait_s := self.ready_at(now) - now) > 0:
+            self._set_alarm(wait_s)
+            return 0
+        return min(self.limit.places - self.in_flight, self.quotas.calls(now))
+
+    def _set_alarm(self, wait_s: float) -> None:
+        """One for all who wait."""
+        loop = asyncio.get_running_loop()
+        if self.alarm and loop.time() <= self.alarm.when() <= loop.time() + wait_s:
+            return
+        if self.alarm:
+            self.alarm.cancel()
+        self.alarm = loop.call_later(wait_s, self._alarmed)
+
+    def _alarmed(self) -> None:
+        self.alarm = None
+        self.wake()
 
 
 class Guard:
@@ -41,6 +77,12 @@ class Guard:
     def __init__(self, *, place_s_max: float = PLACE_S_MAX) -> None:
         self._place_s_max = place_s_max
         self._models: dict[str, _Model] = {}
+
+    def told(self, model: str, told: Told) -> None:
+        """What a provider's answer says of its limits."""
+        state = self._models.setdefault(model, _Model())
+        state.quotas.told(told)
+        state.wake()
 
     def is_away(self, model: str) -> bool:
         """Calls to it would be turned back now."""
@@ -52,19 +94,18 @@ class Guard:
         """Wait for a place, and learn from how the call ends. Raises ProviderAway when there is none in time."""
         state = self._models.setdefault(model, _Model())
         await self._place(state, model)
-        state.in_flight += 1
-        state.breaker.started()
         began = time.monotonic()
+        state.started(began)
         try:
             yield
         except RateLimited as error:
-            state.limit.refused(time.monotonic(), error.retry_after_s)
+            state.limit.refused(time.monotonic(), began, error.retry_after_s)
             state.breaker.succeeded()
             raise
         except (CallFailed, ProviderAway) as error:
             state.breaker.failed(time.monotonic())
             if charged(error) == "unknown":
-                state.limit.refused(time.monotonic(), None)
+                state.limit.unanswered(time.monotonic(), began)
             raise
         except PermanentError:
             state.breaker.succeeded()  # it is there, and said no
@@ -73,7 +114,8 @@ class Guard:
             state.breaker.given_up()
             raise
         else:
-            state.limit.succeeded(state.in_flight, time.monotonic() - began)
+            ended = time.monotonic()
+            state.limit.succeeded(state.in_flight, ended, ended - began)
             state.breaker.succeeded()
         finally:
             state.in_flight -= 1
@@ -85,18 +127,19 @@ class Guard:
             now = time.monotonic()
             if wait_s := state.breaker.wait_s(now):
                 raise ProviderAway(f"{model} is away: next try in {wait_s:.0f} s", retry_after_s=wait_s)
-            if state.limit.may_start(state.in_flight, now):
+            ready_at = state.ready_at(now)
+            if state.in_flight < state.limit.places and now >= ready_at:
                 return
             # Never past the deadline: the journal gives a call that began late to somebody else.
-            if now >= deadline or state.limit.blocked_until > deadline:
-                retry_after_s = max(1.0, state.limit.blocked_until - now)
-                raise ProviderAway(f"{model} takes no more calls now", retry_after_s=retry_after_s)
-            await self._turn(state, state.limit.blocked_until if state.limit.blocked_until > now else deadline)
+            if now >= deadline or ready_at > deadline:
+                raise ProviderAway(f"{model} takes no more calls now", retry_after_s=max(1.0, ready_at - now))
+            await self._turn(state, deadline)
 
     async def _turn(self, state: _Model, until: float) -> None:
-        """Until a call ends that leaves a place, or ``until``."""
+        """Until there is a place, or ``until``."""
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         state.waiting.append(place)
+        state.wake()
         try:
             async with asyncio.timeout(until - time.monotonic()):
                 await place

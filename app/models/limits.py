@@ -5,57 +5,88 @@ Pure: the clock is an argument. ``now`` and all times are seconds of one monoton
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-# The limit falls by a tenth at a refusal and climbs back fast to just under where it was refused, then slowly: so
-# that once settled, refusals are rare (one probe in some hundred calls), and a provider that gives more is found.
+# The limit falls by a tenth at a refusal, or more if it must wait long, and comes back to where it was refused in so
+# many calls, or so many rounds (a round: as many calls as the limit), whichever is more: fast at first, flat there,
+# then faster again. So that once settled refusals are rare, and a provider that gives more is found.
 _SHRINK = 0.9
-_NEAR_CEILING = 0.92
-_FAST_STEP = 1.0  # calls gained per round of successes (a round: as many successes as the limit)
-_SLOW_STEP = 0.1
+_SHRINK_MOST = 0.5
+_CALLS_BETWEEN_REFUSALS = 200
+_ROUNDS_BETWEEN_REFUSALS = 10
+_BEYOND = 3.0  # slower there: who counts by the minute hides for a while that it is asked for too much
+_WAY_MAX = 5.0
+_PAUSE = 2.0  # after a refusal, in mean times between two starts
+_PACE_S_MAX = 20.0  # less than a call waits for a place
+_USED = 0.8  # of the limit: less teaches nothing
 # A server that never refuses gets slower instead. Above this many times the latency that it has shown when it was
 # not crowded, the limit falls, so that calls don't wait there until they time out (and are paid for nothing).
 _SLOW_FACTOR = 3.0
 _LATENCY_WEIGHT = 0.05  # of one call in the running mean
 _BASELINE_RISE = 1.0005  # for each call: a provider that got slower for good is believed in the end
-# Refusals of calls that were under way together tell one thing once.
-_REFUSALS_APART_S = 1.0
 
 
 @dataclass
 class ConcurrencyLimit:
-    """Calls at once to one model. Starts low, doubles each round until the first refusal (slow start)."""
+    """Calls at once to one model. Starts low, doubles each round until the first refusal (slow start).
+
+    Below 1 it is a pace: one call at a time, and the next so much later that this share of the time is used.
+    """
 
     limit: float = 8.0
-    limit_min: float = 1.0
+    limit_min: float = 0.01
     limit_max: float = 10_000.0
-    ceiling: float | None = None  # where it was last refused
+    ceiling: float | None = None  # about where it was last refused
     blocked_until: float = 0.0
     latency_s: float | None = None  # running mean
     baseline_s: float | None = None  # the lowest running mean, slowly forgotten
-    _refused_at: float = float("-inf")
+    # Since it shrank.
+    _taken: int = 0
+    _successes: int = 0  # taken while the limit was used
+    _barren: int = 0  # refusals while none was taken
+    _shrunk_at: float = -math.inf
+    _started_at: float = -math.inf
     _calls_to_wait: int = 0
 
-    def may_start(self, in_flight: int, now: float) -> bool:
-        return now >= self.blocked_until and in_flight < int(self.limit)
+    @property
+    def places(self) -> int:
+        return max(1, int(self.limit))
 
-    def succeeded(self, in_flight: int, latency_s: float) -> None:
+    def ready_at(self) -> float:
+        """Not before, even if there is a place."""
+        if self.limit >= 1:
+            return self.blocked_until
+        pace_s = min(_PACE_S_MAX, (self.latency_s or 1.0) / self.limit)
+        return max(self.blocked_until, self._started_at + pace_s)
+
+    def started(self, now: float) -> None:
+        self._started_at = now
+
+    def succeeded(self, in_flight: int, now: float, latency_s: float) -> None:
         """``in_flight`` before this call ended. A limit that is not used teaches nothing."""
+        self._taken += 1
         self._calls_to_wait = max(0, self._calls_to_wait - 1)
         if self._is_crowded(latency_s):
             if not self._calls_to_wait:
-                self.ceiling = self.limit
-                self.limit = max(self.limit_min, self.limit * _SHRINK)
+                self._shrink(now, _SHRINK, at_least=1.0)
                 # Until the running mean shows what that has changed.
                 self._calls_to_wait = int(self.limit + 1 / _LATENCY_WEIGHT)
             return
-        if in_flight < self.limit * 0.8:
+        if in_flight < self.places * _USED:
             return
+        self.limit = min(self.limit_max, self._grown())
+
+    def _grown(self) -> float:
         if self.ceiling is None:
-            step = self.limit
-        else:
-            step = _FAST_STEP if self.limit < self.ceiling * _NEAR_CEILING else _SLOW_STEP
-        self.limit = min(self.limit_max, self.limit + step / self.limit)
+            return self.limit + 1
+        self._successes += 1
+        calls = max(_CALLS_BETWEEN_REFUSALS, _ROUNDS_BETWEEN_REFUSALS * self.ceiling)
+        way = self._successes / calls - 1  # -1: just refused
+        if way > 0:
+            way /= _BEYOND
+        grown = self.ceiling * math.pow(_SHRINK, -(min(way, _WAY_MAX) ** 3))
+        return min(grown, self.limit + 1)
 
     def _is_crowded(self, latency_s: float) -> bool:
         mean = latency_s if self.latency_s is None else self.latency_s
@@ -63,19 +94,35 @@ class ConcurrencyLimit:
         self.baseline_s = min((self.baseline_s or self.latency_s) * _BASELINE_RISE, self.latency_s)
         return self.latency_s > _SLOW_FACTOR * self.baseline_s
 
-    def refused(self, now: float, retry_after_s: float | None) -> None:
-        """The provider said 429, or gave no answer in time."""
-        if retry_after_s:
-            self.blocked_until = max(self.blocked_until, now + retry_after_s)
-        if now - self._refused_at < _REFUSALS_APART_S:
-            return
-        self._refused_at = now
-        self.ceiling = self.limit
-        self.limit = max(self.limit_min, self.limit * _SHRINK)
+    def refused(self, now: float, started_at: float, retry_after_s: float | None) -> None:
+        """The provider said 429 to a call of ``started_at``."""
+        # Who used up in active_s what was meant for the wait, too, was too fast by that much.
+        active_s = now - max(self._shrunk_at, self.blocked_until)
+        share = active_s / (active_s + retry_after_s) if retry_after_s and active_s > 0 else 1.0
+        # The next place at the provider is free about then.
+        wait_s = retry_after_s or min(1.0, _PAUSE * (self.latency_s or 0.0) / self.limit)
+        if started_at < self._shrunk_at:
+            pass  # was under way when it shrank, and tells the same
+        elif self._taken or self.ceiling is None:
+            self._shrink(now, share, at_least=self.limit_min)
+        else:
+            # Nothing was taken since it shrank: that says nothing of how many are.
+            self._barren += 1
+            wait_s = retry_after_s or min(_PACE_S_MAX, 2.0 ** min(self._barren, 10))
+        self.blocked_until = max(self.blocked_until, now + wait_s)
 
-    def exhausted(self, now: float, reset_after_s: float) -> None:
-        """The provider's headers say that nothing remains until ``reset_after_s``: wait without being refused."""
-        self.blocked_until = max(self.blocked_until, now + reset_after_s)
+    def unanswered(self, now: float, started_at: float) -> None:
+        """No answer in time. One at a time is always tried: whether a server is there is the breaker's business."""
+        if started_at >= self._shrunk_at:
+            self._shrink(now, _SHRINK, at_least=1.0)
+
+    def _shrink(self, now: float, share: float, at_least: float) -> None:
+        self._shrunk_at = now
+        # So many were too many, not the fraction above that.
+        refused = self.limit if self.limit < 1 else float(self.places)
+        self.limit = max(min(at_least, self.limit), refused * min(_SHRINK, max(_SHRINK_MOST, share)))
+        self.ceiling = self.limit / _SHRINK
+        self._successes = self._taken = self._barren = 0
 
 
 @dataclass

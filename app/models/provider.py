@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ from pydantic import SecretStr
 
 from agents.contract import PermanentError
 from app.models.errors import REFUSED, CallFailed, Charged, RateLimited
+from app.models.rate_headers import Told, allowances, retry_after_s
 from app.ports import ProviderAway
 
 OFFLINE = "offline"
@@ -39,14 +41,21 @@ _SETTING_STATUS = {
     404: "check the URL and the names of the models",
 }
 _NO_CREDIT_CODE = "insufficient_quota"  # OpenAI's, with 429
-_RETRY_AFTER_S_MAX = 300.0  # then it is asked again, whatever it said
 
 
 class Provider:
     """``name`` is the host, or ``offline``. ``url`` ends in /v1."""
 
-    def __init__(self, url: str, key: SecretStr | None, *, name: str | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        key: SecretStr | None,
+        *,
+        name: str | None = None,
+        on_told: Callable[[str, Told], None] = lambda model, told: None,
+    ) -> None:
         self.url = url
+        self._on_told = on_told
         self.name = name or urlsplit(url).hostname or url
         limits = httpx2.Limits(max_connections=_CONNECTIONS_MAX, max_keepalive_connections=_CONNECTIONS_MAX)
         self.client = AsyncOpenAI(
@@ -69,9 +78,15 @@ class Provider:
     async def close(self) -> None:
         await self.client.close()
 
+    def tell(self, model: str, headers: httpx2.Headers, *, asked_at: float, tokens: int = 0) -> None:
+        """What an answer's headers say of limits, to whoever keeps them (``on_told``), by the model's label."""
+        if found := allowances(headers.multi_items(), datetime.now(UTC)):
+            self._on_told(self.label(model), Told(found, asked_at, tokens))
+
     @contextmanager
     def errors(self, model: str) -> Iterator[None]:
         """OpenAI's exceptions as ours."""
+        asked_at = time.monotonic()
         try:
             yield
         except TimeoutError as error:
@@ -85,12 +100,18 @@ class Provider:
                 raise CallFailed(f"{model} at {self.url} gave no answer in time", charged="unknown") from error
             raise CallFailed(f"{self.url} broke the connection off: {cause}", charged="unknown") from error
         except openai.APIStatusError as error:
+            self.tell(model, error.response.headers, asked_at=asked_at)
             raise _status_error(error, model, self.url) from error
         except (openai.APIError, ValueError) as error:  # an answer that is no JSON, say, or of another shape
             raise CallFailed(f"{model} at {self.url}: {error}", charged="unknown") from error
 
 
-async def connect(url: str, key: SecretStr | None, on_wait: Callable[[str], None]) -> Provider:
+async def connect(
+    url: str,
+    key: SecretStr | None,
+    on_wait: Callable[[str], None],
+    on_told: Callable[[str, Told], None] = lambda model, told: None,
+) -> Provider:
     """A provider that answers, and its name: the offline server's list of models says what it is.
 
     Waits for a server that is not there yet, and says so once.
@@ -107,7 +128,7 @@ async def connect(url: str, key: SecretStr | None, on_wait: Callable[[str], None
                     said = True
                 await asyncio.sleep(_WAIT_S)
                 continue
-            return Provider(url, key, name=OFFLINE if _is_offline(response) else None)
+            return Provider(url, key, name=OFFLINE if _is_offline(response) else None, on_told=on_told)
 
 
 def _is_offline(response: httpx2.Response) -> bool:
@@ -120,7 +141,7 @@ def _is_offline(response: httpx2.Response) -> bool:
 
 def _status_error(error: openai.APIStatusError, model: str, url: str) -> Exception:
     status, text = error.status_code, f"{model} at {url}: {error.status_code} {_reason(error)}"
-    wait_s = _retry_after_s(error.response.headers)
+    wait_s = retry_after_s(error.response.headers.multi_items(), datetime.now(UTC))
     advice = _SETTING_STATUS[402] if error.code == _NO_CREDIT_CODE else _SETTING_STATUS.get(status)
     if advice:
         # A wrong setting must not dead-letter thousands of tickets: they wait until somebody has mended it.
@@ -138,14 +159,3 @@ def _reason(error: openai.APIStatusError) -> str:
     if isinstance(body, dict):
         body = body.get("message") or body.get("error") or body
     return str(body or error.message)[:300]
-
-
-def _retry_after_s(headers: httpx2.Headers) -> float | None:
-    """``retry-after-ms`` or ``Retry-After`` in seconds. The date form is rare at model providers: not read."""
-    for name, unit in (("retry-after-ms", 1_000.0), ("retry-after", 1.0)):
-        try:
-            wait_s = float(headers[name]) / unit
-        except (KeyError, ValueError):
-            continue
-        return min(max(0.0, wait_s), _RETRY_AFTER_S_MAX) if math.isfinite(wait_s) else None
-    return None

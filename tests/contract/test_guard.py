@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from agents.contract import PermanentError
 from app.models.errors import REFUSED, CallFailed, RateLimited
 from app.models.guard import Guard
 from app.models.limits import Breaker, ConcurrencyLimit
+from app.models.rate_headers import Allowance, Told
 from app.ports import ProviderAway
 
 FIRST_LIMIT = int(ConcurrencyLimit().limit)
@@ -87,6 +89,55 @@ async def test_a_short_wait_that_the_provider_asked_for_is_waited_here() -> None
     began = loop.time()
     async with guard.call("m"):
         assert loop.time() - began >= 0.09
+
+
+def left(remaining: int, *, limit: int = 100, full_after_s: float = 10.0) -> Told:
+    return Told((Allowance("requests", remaining, limit, full_after_s),), asked_at=time.monotonic())
+
+
+async def test_a_call_waits_before_it_is_refused() -> None:
+    """Headers said that nothing is left; by them one more is in a moment."""
+    guard, loop = Guard(), asyncio.get_running_loop()
+    guard.told("m", left(0))
+    began = loop.time()
+    async with asyncio.timeout(5):
+        async with guard.call("m"):
+            assert loop.time() - began >= 0.4  # five are left to others: six tenths of a second by these numbers
+
+
+async def test_all_who_wait_for_a_refill_get_their_turn_one_after_the_other() -> None:
+    """None of them ends meanwhile: only the clock wakes them."""
+    guard, end = Guard(), asyncio.Event()
+    guard.told("m", left(0, full_after_s=1.0))
+    calls = [asyncio.create_task(hold(guard, end)) for _ in range(4)]
+    in_flight = guard._models["m"]
+    async with asyncio.timeout(5):
+        while in_flight.in_flight < 4:
+            await asyncio.sleep(0.01)
+    end.set()
+    await asyncio.gather(*calls)
+
+
+async def test_a_refill_that_is_far_away_is_not_waited_for_here() -> None:
+    guard = Guard(place_s_max=1)
+    guard.told("m", left(0, full_after_s=1_000))
+    with pytest.raises(ProviderAway) as away:
+        async with guard.call("m"):
+            raise AssertionError("nothing is left")
+    assert away.value.retry_after_s == pytest.approx(60, abs=1)  # six of a hundred
+
+
+async def test_what_is_left_counts_calls_that_the_provider_has_not_seen_yet() -> None:
+    guard, end = Guard(place_s_max=0.05), asyncio.Event()
+    told = left(7, full_after_s=1_000)
+    calls = await fill(guard, end)
+    guard.told("m", told)  # of a call before them all
+    calls[0].cancel()  # there is a place
+    with pytest.raises(ProviderAway):
+        async with guard.call("m"):
+            raise AssertionError("the provider would have refused it")
+    end.set()
+    await asyncio.gather(*calls, return_exceptions=True)
 
 
 async def test_a_place_given_to_a_call_that_is_cancelled_goes_to_the_next() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from app.embedded.server import free_port
 from app.models.client import Chat, Embeddings
 from app.models.errors import CallFailed, RateLimited
 from app.models.provider import Provider, connect
+from app.models.rate_headers import Allowance, Told
 from app.ports import ChatRequest, ProviderAway
 from schemas.tickets import Verdict
 from schemas.usage import Usage
@@ -215,12 +218,52 @@ async def test_milliseconds_are_read_before_seconds() -> None:
     assert refused.value.retry_after_s == 1.5
 
 
-@pytest.mark.parametrize("sent", ["nan", "inf", "Wed, 21 Oct 2026 07:28:00 GMT"])
+@pytest.mark.parametrize("sent", ["nan", "inf", "soon"])
 async def test_a_wait_that_is_no_number_is_left_to_our_backoff(sent: str) -> None:
     async with failing(429, ERROR, {"Retry-After": sent}) as provider:
         with pytest.raises(RateLimited) as refused:
             await Chat(provider).complete(request())
     assert refused.value.retry_after_s is None
+
+
+async def test_a_wait_until_a_date_is_read() -> None:
+    at = datetime.now(UTC) + timedelta(seconds=30)
+    async with failing(429, ERROR, {"Retry-After": format_datetime(at, usegmt=True)}) as provider:
+        with pytest.raises(RateLimited) as refused:
+            await Chat(provider).complete(request())
+    assert refused.value.retry_after_s == pytest.approx(30, abs=5)
+
+
+LIMITS = {
+    "x-ratelimit-limit-tokens": "5000",
+    "x-ratelimit-remaining-tokens": "4000",
+    "x-ratelimit-reset-tokens": "12s",
+}
+
+
+@pytest.mark.parametrize(("status", "tokens"), [(200, 7 + 64), (429, 0)])
+async def test_limits_in_headers_are_told_with_answers_and_with_refusals(status: int, tokens: int) -> None:
+    """By the model's label, and with the most that the call may have counted for."""
+    heard: list[tuple[str, Told]] = []
+    body = completion({"prompt_tokens": 7, "completion_tokens": 1}) if status == 200 else ERROR
+    async with failing(status, body, LIMITS) as served:
+        provider = Provider(served.url, None, name="offline", on_told=lambda model, told: heard.append((model, told)))
+        with suppress(RateLimited):
+            await Chat(provider).complete(request())
+        await provider.close()
+    ((model, told),) = heard
+    assert (model, told.tokens) == ("offline-instead-of-test-model", tokens)
+    assert told.allowances == (Allowance("tokens", 4_000, 5_000, 12),)
+
+
+async def test_limits_are_told_with_vectors() -> None:
+    heard: list[Told] = []
+    body = {"object": "list", "data": [{"object": "embedding", "index": 0, "embedding": [1.0]}], "model": "m"}
+    async with failing(200, {**body, "usage": {"prompt_tokens": 9, "total_tokens": 9}}, LIMITS) as served:
+        provider = Provider(served.url, None, on_told=lambda model, told: heard.append(told))
+        await Embeddings(provider, model="m", dimensions=1).embed(["x"], kind="query")
+        await provider.close()
+    assert [told.tokens for told in heard] == [9]
 
 
 async def test_a_very_long_wait_is_cut_short() -> None:

@@ -2,44 +2,79 @@
 
 from __future__ import annotations
 
-import heapq
-import random
+import math
+
+import pytest
 
 from app.models.limits import Breaker, ConcurrencyLimit
+from app.models.quota import Quota, Quotas
+from app.models.rate_headers import Allowance, Told
+from tests.limited_providers import AtOnce, PerMinute, Simulation, Worker
+
+REFUSED_MAX = 0.02
+SETTLED_CALLS = 1_500
 
 
-def simulate(*, rate: float, latency_s: float, seconds: float, settle_s: float) -> tuple[float, float]:
-    """Calls against a token bucket of ``rate`` calls a second; gives (share refused, share of the rate used),
-    both after ``settle_s``. Always more work than the limit."""
-    limit, rng = ConcurrencyLimit(), random.Random(1)
-    now, tokens, filled_at = 0.0, rate, 0.0
-    ends: list[tuple[float, float]] = []
-    done = refused = 0
-    while now < seconds:
-        while limit.may_start(len(ends), now):
-            tokens, filled_at = min(rate, tokens + (now - filled_at) * rate), now
-            settled = now > settle_s
-            if tokens < 1:
-                limit.refused(now, retry_after_s=0.2)
-                refused += settled
-                continue
-            tokens -= 1
-            done += settled
-            took_s = latency_s * rng.uniform(0.7, 1.3)
-            heapq.heappush(ends, (now + took_s, took_s))
-        if ends and (ends[0][0] <= limit.blocked_until or limit.blocked_until <= now):
-            now, took_s = heapq.heappop(ends)
-            limit.succeeded(len(ends) + 1, took_s)
-        else:
-            now = max(now + 0.001, limit.blocked_until)
-    return refused / max(1, done + refused), done / ((seconds - settle_s) * rate)
+@pytest.mark.parametrize("latency_s", [0.2, 2.0])
+@pytest.mark.parametrize("calls", [1, 2, 4, 20, 100])
+def test_a_limit_of_calls_at_once_is_found_and_held(calls: int, latency_s: float) -> None:
+    simulation = Simulation(AtOnce(calls), latency_s)
+    simulation.run(latency_s / calls * SETTLED_CALLS * 5)
+    counted = simulation.run(latency_s / calls * SETTLED_CALLS)
+    assert counted.refused_share < REFUSED_MAX
+    assert counted.taken > 0.8 * SETTLED_CALLS
 
 
-def test_once_settled_under_two_percent_are_refused_and_the_rate_is_used() -> None:
-    for rate, latency_s in ((50, 0.2), (50, 1.0), (500, 0.5), (20, 2.0)):
-        refused, used = simulate(rate=rate, latency_s=latency_s, seconds=400, settle_s=120)
-        assert refused < 0.02, (rate, latency_s, refused)
-        assert used > 0.8, (rate, latency_s, used)
+@pytest.mark.parametrize("latency_s", [0.3, 3.0])
+@pytest.mark.parametrize("requests", [30, 60, 600, 1_800])
+@pytest.mark.parametrize(
+    "says", [{}, {"says_retry_after": False}, {"in_windows": True}], ids=["retry-after", "nothing", "windows"]
+)
+def test_a_limit_of_requests_a_minute_is_found_without_headers(
+    requests: int, latency_s: float, says: dict[str, bool]
+) -> None:
+    refused_share, used = settled(PerMinute(requests, **says), latency_s)
+    assert refused_share < REFUSED_MAX
+    assert used > 0.65  # of few calls at once, one less is much
+
+
+@pytest.mark.parametrize("latency_s", [0.3, 3.0])
+@pytest.mark.parametrize("requests", [30, 60, 600, 1_800])
+@pytest.mark.parametrize("says_retry_after", [True, False])
+def test_with_headers_nothing_is_refused_and_all_of_the_limit_is_used(
+    requests: int, latency_s: float, says_retry_after: bool
+) -> None:
+    server = PerMinute(requests, says_headers=True, says_retry_after=says_retry_after)
+    refused_share, used = settled(server, latency_s)
+    assert refused_share == 0
+    assert used > 0.98
+
+
+@pytest.mark.parametrize("says_headers", [True, False])
+@pytest.mark.parametrize("requests", [300, 1_800])
+def test_four_workers_of_one_account_share_its_limit(requests: int, says_headers: bool) -> None:
+    workers = [Worker() for _ in range(4)]
+    refused_share, used = settled(PerMinute(requests, says_headers=says_headers), 1.0, workers)
+    assert refused_share < REFUSED_MAX
+    assert used > 0.9
+
+
+def settled(server: PerMinute, latency_s: float, workers: list[Worker] | None = None) -> tuple[float, float]:
+    """(share of calls refused, share of the limit used), once settled."""
+    simulation = Simulation(server, latency_s, workers or [Worker()])
+    seconds = max(600.0, 60 * SETTLED_CALLS / server.requests)
+    simulation.run(seconds)
+    counted = simulation.run(seconds)
+    return counted.refused_share, counted.taken / (server.requests * seconds / 60)
+
+
+def test_a_provider_that_gives_more_is_found() -> None:
+    server = AtOnce(10)
+    simulation = Simulation(server, 1.0)
+    simulation.run(300)
+    server.calls = 40
+    simulation.run(600)
+    assert simulation.workers[0].limit.limit > 35
 
 
 def test_a_server_that_never_refuses_is_not_crowded_until_calls_time_out() -> None:
@@ -48,11 +83,11 @@ def test_a_server_that_never_refuses_is_not_crowded_until_calls_time_out() -> No
     in_flight: list[float] = []
     now, longest = 0.0, 0.0
     for number in range(3_000):
-        while limit.may_start(len(in_flight), now):
+        while len(in_flight) < limit.places and limit.ready_at() <= now:
             in_flight.append(now)
         now += 0.15
         began = in_flight.pop(0)
-        limit.succeeded(len(in_flight) + 1, now - began)
+        limit.succeeded(len(in_flight) + 1, now, now - began)
         if number > 300:
             longest = max(longest, now - began)
     assert longest < 10
@@ -61,22 +96,102 @@ def test_a_server_that_never_refuses_is_not_crowded_until_calls_time_out() -> No
 
 def test_no_call_starts_before_the_time_that_the_provider_asked_for() -> None:
     limit = ConcurrencyLimit()
-    limit.refused(10.0, retry_after_s=5)
-    assert not limit.may_start(0, 14.9) and limit.may_start(0, 15.0)
+    limit.refused(10.0, 9.0, retry_after_s=5)
+    assert limit.ready_at() == 15
+
+
+def test_a_limit_below_one_is_a_pace() -> None:
+    limit = ConcurrencyLimit(limit=0.5, latency_s=2.0)
+    limit.started(10.0)
+    assert (limit.places, limit.ready_at()) == (1, 14.0)
 
 
 def test_an_unused_limit_does_not_grow() -> None:
     limit = ConcurrencyLimit(limit=100)
     for _ in range(1_000):
-        limit.succeeded(in_flight=3, latency_s=1.0)
+        limit.succeeded(in_flight=3, now=1.0, latency_s=1.0)
     assert limit.limit == 100
 
 
-def test_refusals_of_one_moment_count_once() -> None:
+def test_refusals_of_calls_that_were_under_way_together_count_once() -> None:
     limit = ConcurrencyLimit(limit=100)
     for _ in range(50):
-        limit.refused(10.0, None)
+        limit.refused(10.0, 9.9, None)
     assert limit.limit == 90
+
+
+def test_calls_without_an_answer_in_time_leave_one_place() -> None:
+    limit = ConcurrencyLimit(limit=4)
+    for n in range(100):
+        limit.unanswered(30.0 * n + 30, 30.0 * n)
+    assert limit.limit == 1
+
+
+def test_a_provider_that_takes_nothing_is_asked_ever_less_often_and_its_limit_kept() -> None:
+    """After an outage of refusals there is no long way back."""
+    limit = ConcurrencyLimit(limit=100, latency_s=1.0)
+    now, refusals = 0.0, 0
+    while now < 600:
+        limit.refused(now, now, None)
+        refusals += 1
+        now = limit.ready_at()
+    assert refusals < 50
+    assert limit.limit == 90
+
+
+# -- what headers say
+
+
+def told(remaining: float, *, at: float, limit: float | None = 60, full_after_s: float = 60.0, tokens: int = 0) -> Told:
+    kind = "tokens" if tokens else "requests"
+    return Told((Allowance(kind, remaining, limit, full_after_s),), at, tokens)
+
+
+def test_what_has_refilled_may_be_used() -> None:
+    """One a second by these numbers; three are left to others."""
+    quotas = Quotas()
+    quotas.told(told(0, at=100.0))
+    assert quotas.ready_at(100.0) == pytest.approx(104)
+    assert quotas.ready_at(110.0) == 110 and quotas.calls(110.0) == 7
+
+
+def test_tokens_are_counted_in_calls() -> None:
+    quotas = Quotas()
+    quotas.told(told(9_000, at=0.0, limit=20_000, tokens=1_000))
+    assert quotas.calls(0.0) == 7  # nine, less two that are spared
+
+
+def test_an_older_answer_does_not_overrule_a_newer_one() -> None:
+    quotas = Quotas()
+    quotas.told(told(0, at=100.0))
+    quotas.told(told(60, at=90.0, full_after_s=0))
+    assert quotas.ready_at(100.0) > 100
+
+
+def test_where_no_limit_is_told_the_whole_reset_is_waited_for() -> None:
+    quotas = Quotas()
+    quotas.told(told(0, at=0.0, limit=None, full_after_s=20))
+    assert quotas.ready_at(0.0) == pytest.approx(20)
+
+
+def test_a_call_dearer_than_a_full_bucket_is_let_through_when_it_is_full() -> None:
+    quotas = Quotas()
+    quotas.told(told(0, at=0.0, limit=500, full_after_s=10, tokens=1_000))
+    assert quotas.ready_at(0.0) == pytest.approx(10) and quotas.calls(10.0) == 1
+
+
+def test_whatever_is_said_one_call_is_tried_now_and_then() -> None:
+    quotas = Quotas()
+    quotas.told(told(0, at=0.0, limit=50, full_after_s=2_000_000))
+    assert quotas.ready_at(0.0) == 300
+    quotas.started(300.0)
+    assert quotas.ready_at(300.0) == 600
+
+
+def test_a_bucket_that_is_always_full_holds_nobody_up() -> None:
+    quota = Quota()
+    quota.told(Allowance("requests", 1, 1, 0), per_call=1, asked_at=0.0, started_since=0)
+    assert quota.ready_at(0.0) == 0 and math.isfinite(quota.ready_at(0.0))
 
 
 def test_a_breaker_opens_after_failures_in_a_row_and_probes_one_at_a_time() -> None:
