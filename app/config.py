@@ -52,6 +52,13 @@ class Settings(BaseSettings):
     classify_fallback_model: str | None = None
     draft_fallback_model: str | None = None
     ground_fallback_model: str | None = None
+    hedge_after_s: float | None = Field(
+        None,
+        gt=0,
+        le=600,
+        description="a chat call without an answer after so long is made a second time, and the first answer taken: "
+        "both may be charged, so this gives up on purpose that no call is made twice at once. None: never",
+    )
     embeddings_model: str = "text-embedding-3-large"
     embeddings_dimensions: int = Field(384, ge=8, le=2_000, description="2,000 is pgvector's HNSW limit")
     prices_file: Path | None = Field(None, description="TOML of prices that differ from the list")

@@ -31,8 +31,8 @@ class ProviderAway(TransientError):
 class CallKey:
     """Names one paid call: its answer, once stored, is never paid for again.
 
-    ``question`` counts the agent's questions on this event, ``attempt`` the repairs of a malformed answer. The prompt
-    is no part of it, so that a prompt changed in flight does not pay again.
+    ``question`` counts the agent's questions on this event, ``attempt`` the repairs of a malformed answer, and second
+    requests beside them. The prompt is no part of it, so that a prompt changed in flight does not pay again.
     """
 
     tenant: str

@@ -137,6 +137,7 @@ async def _stage_handler(settings: Settings, agent: Agent) -> AsyncIterator[Stag
             fallbacks=fallbacks_by_prompt(settings),
             label=models.label,
             on_call=metrics.count_call,
+            hedge_after_s=settings.hedge_after_s,
         )
         yield StageHandler(agent, answerer=answerer, claims=claims, policies=known)
 

@@ -56,6 +56,22 @@ class Refused(PermanentError):
         self.ledger = tuple(ledger)
 
 
+class _Overtaken(Exception):
+    """Another request for the same has the answer."""
+
+    def __init__(self, answer: bytes) -> None:
+        super().__init__("another request answered first")
+        self.answer = answer
+
+
+class _AnsweredBefore(_Overtaken, TransientError):
+    """As was found before this one was sent: it costs nothing."""
+
+
+class _NotStored(TransientError):
+    """An answer is only looked for, not asked for."""
+
+
 class Malformed(Exception):
     """An answer that is not what was asked for; the message tells the model what is wrong."""
 
@@ -84,6 +100,7 @@ class ModelAnswerer:
     label: Callable[[str], str]  # the model's name as the ledger shows it
     fallbacks: dict[str, str] = field(default_factory=dict)  # prompt to the model asked while the first is away
     on_call: Callable[[LedgerRow], None] = lambda row: None
+    hedge_after_s: float | None = None
 
     async def answer(self, question: Question, context: CallContext) -> Answered:
         match question:
@@ -103,7 +120,10 @@ class ModelAnswerer:
         for attempt in range(_ATTEMPTS_MAX):
             request = self._request(call, rendered)
             intent = self._intent(request, rendered, context, attempt)
-            stored = await self._journalled(intent, ledger, partial(self._chat, request, call))
+            try:
+                stored = await self._journalled(intent, ledger, partial(self._hedged, intent, ledger, request, call))
+            except _Overtaken as overtaken:
+                stored = overtaken.answer
             kept = orjson.loads(stored)
             try:
                 return Answered(validated(kept, call.reply), tuple(ledger))
@@ -121,6 +141,43 @@ class ModelAnswerer:
         except Malformed:
             outcome = "malformed"
         return _Made(orjson.dumps(kept), result.usage, outcome, result.latency_s)
+
+    async def _hedged(
+        self, intent: Intent, ledger: list[LedgerRow], request: ChatRequest, call: ModelCall[Any], run: Run
+    ) -> _Made:
+        """One request, or two if the first is slow. Raises _Overtaken where the second has the answer."""
+        if self.hedge_after_s is None:
+            return await self._chat(request, call, run)
+        second = replace(intent, key=replace(intent.key, attempt=intent.key.attempt + _ATTEMPTS_MAX))
+        if run.lost:  # the first of an earlier worker, whose second may have been answered
+            with suppress(_NotStored):
+                raise _AnsweredBefore(await self._journalled(second, ledger, _not_made))
+        answered = asyncio.Event()
+
+        async def make(run: Run) -> _Made:
+            made = await self._chat(request, call, run)
+            answered.set()
+            return made
+
+        first = asyncio.create_task(self._chat(request, call, run))
+        tasks: list[asyncio.Task[Any]] = [first]
+        try:
+            if not (await asyncio.wait(tasks, timeout=self.hedge_after_s))[0]:
+                tasks.append(asyncio.create_task(self._journalled(second, ledger, make)))
+            pending = set(tasks)
+            while pending:
+                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                if first in done and _is_valid(first, call):
+                    break
+                if tasks[-1] in done and tasks[-1] is not first and _is_valid(tasks[-1], call):
+                    raise _Overtaken(tasks[-1].result())
+            if answered.is_set():  # its cost is known, and belongs in the ledger
+                await asyncio.wait(tasks)
+            return first.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
 
     def _request(self, call: ModelCall[Any], rendered: Rendered) -> ChatRequest:
         return ChatRequest(
@@ -203,6 +260,8 @@ class ModelAnswerer:
                 await asyncio.shield(self.journal.fail(begun.call_id, error=repr(error), charged=charged(error)))
             if isinstance(error, PermanentError):
                 raise Refused(error.reason, str(error), ledger) from error
+            if charged(error) == "unknown":  # read by nobody unless another request has the answer
+                ledger.append(_unconfirmed(intent, begun))
             raise
         cost_usd, known = self.prices.cost_usd(intent.model, made.usage)
         row = await self.journal.finish(
@@ -223,6 +282,29 @@ class ModelAnswerer:
         if not self.journal.may_send(run.call_id):
             raise TransientError("another worker may have taken this call over")
         return await make(run)
+
+
+async def _not_made(run: Run) -> _Made:
+    raise _NotStored(run.call_id)
+
+
+def _is_valid(task: asyncio.Task[Any], call: ModelCall[Any]) -> bool:
+    if task.cancelled() or task.exception():
+        return False
+    made = task.result()
+    try:
+        validated(orjson.loads(made.answer if isinstance(made, _Made) else made), call.reply)
+    except Malformed:
+        return False
+    return True
+
+
+def _unconfirmed(intent: Intent, run: Run) -> LedgerRow:
+    return LedgerRow(
+        call_id=run.call_id, key=intent.key, root_id=intent.root_id, operation=intent.operation,
+        provider=intent.provider, model=intent.model, usage=Usage(), cost_usd=intent.cost_usd_max, price_known=True,
+        outcome="unconfirmed", latency_s=0.0,
+    )  # fmt: skip
 
 
 def validated(kept: dict[str, Any], reply: type[BaseModel]) -> Any:

@@ -278,3 +278,107 @@ async def test_without_a_fallback_a_model_that_is_away_is_waited_for() -> None:
     with pytest.raises(ProviderAway):
         await asking.answer(QUESTION, CONTEXT)
     assert len(chat.asked) == len(chat.replies)
+
+
+# -- a second request where the first is slow
+
+
+@dataclass
+class Racing(Chat):
+    """Each reply comes after its delay; None: never."""
+
+    delays: Sequence[float | None] = ()
+    cancelled: int = 0
+
+    async def complete(self, request: ChatRequest) -> ChatResult:
+        delay = self.delays[len(self.asked)]
+        number = len(self.asked)
+        self.asked.append(request)
+        try:
+            await (asyncio.sleep(delay) if delay is not None else asyncio.Event().wait())
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        reply = self.replies[number]
+        if isinstance(reply, BaseException):
+            raise reply
+        return ChatResult(reply, Usage(input_tokens=100, output_tokens=10), "test-model", "stop", 0.1)
+
+
+def hedging(chat: Chat, journal: Journal, after_s: float = 0.02) -> ModelAnswerer:
+    return replace(answerer(chat, journal), hedge_after_s=after_s)
+
+
+async def test_without_the_setting_a_slow_call_is_made_once() -> None:
+    chat = Racing([GOOD], delays=[0.1])
+    await answerer(chat).answer(QUESTION, CONTEXT)
+    assert len(chat.asked) == 1
+
+
+async def test_a_call_that_answers_in_time_is_made_once() -> None:
+    chat = Racing([GOOD], delays=[0.0])
+    answered = await hedging(chat, Journal(), after_s=5).answer(QUESTION, CONTEXT)
+    assert len(chat.asked) == 1 and len(answered.ledger) == 1
+
+
+async def test_a_second_request_that_answers_first_wins_and_both_are_in_the_ledger() -> None:
+    """The first may be charged: it stands there with its bound."""
+    chat, journal = Racing([GOOD, GOOD], delays=[None, 0.0]), Journal()
+    async with asyncio.timeout(5):
+        answered = await hedging(chat, journal).answer(QUESTION, CONTEXT)
+    assert answered.value == verdict()
+    assert {(row.outcome, row.key.attempt) for row in answered.ledger} == {("ok", 2), ("unconfirmed", 0)}
+    assert all(row.cost_usd > 0 for row in answered.ledger)
+    assert (chat.cancelled, journal.failed) == (1, ["unknown"])
+    assert len({request.call_id for request in chat.asked}) == 2
+
+
+async def test_a_first_request_that_answers_after_all_wins_and_both_are_in_the_ledger() -> None:
+    chat, journal = Racing([GOOD, GOOD], delays=[0.1, None]), Journal()
+    answered = await hedging(chat, journal).answer(QUESTION, CONTEXT)
+    assert {(row.outcome, row.key.attempt) for row in answered.ledger} == {("ok", 0), ("unconfirmed", 2)}
+    assert (chat.cancelled, journal.failed) == (1, ["unknown"])
+
+
+async def test_the_next_owner_finds_the_answer_of_the_second_request() -> None:
+    journal = Journal()
+    await hedging(Racing([GOOD, GOOD], delays=[None, 0.0]), journal).answer(QUESTION, CONTEXT)
+    journal.lost = (lost_row(),)  # as the real one tells of the first
+    chat = Chat([])
+    answered = await hedging(chat, journal).answer(QUESTION, CONTEXT)
+    assert answered.value == verdict() and not chat.asked
+    assert [row.outcome for row in answered.ledger] == ["unconfirmed", "ok"]
+    assert journal.failed == ["unknown", "no"]  # the call that was begun to no purpose costs nothing
+
+
+async def test_where_the_second_was_never_answered_the_next_owner_asks() -> None:
+    journal, chat = Journal(lost=(lost_row(),)), Chat([GOOD])
+    assert (await hedging(chat, journal).answer(QUESTION, CONTEXT)).value == verdict()
+    assert len(chat.asked) == 1
+
+
+@pytest.mark.parametrize("first", ["no", CallFailed("500", charged="no")], ids=["malformed", "failed"])
+async def test_a_first_that_is_of_no_use_leaves_it_to_the_second(first: Any) -> None:
+    chat = Racing([first, GOOD], delays=[0.05, 0.1])
+    answered = await hedging(chat, Journal()).answer(QUESTION, CONTEXT)
+    assert answered.value == verdict() and len(chat.asked) == 2
+
+
+async def test_a_repair_is_numbered_apart_from_second_requests() -> None:
+    chat, journal = Racing(["no", "no", GOOD], delays=[0.1, 0.2, 0.0]), Journal()
+    answered = await hedging(chat, journal, after_s=0.03).answer(QUESTION, CONTEXT)
+    assert answered.value == verdict()
+    assert [row.key.attempt for row in answered.ledger if row.outcome == "ok"] == [1]
+    assert sorted(row.key.attempt for row in answered.ledger) == [0, 1, 2]
+
+
+async def test_cancelled_both_requests_are_cancelled_and_may_have_been_charged() -> None:
+    chat, journal = Racing([GOOD, GOOD], delays=[None, None]), Journal()
+    task = asyncio.create_task(hedging(chat, journal).answer(QUESTION, CONTEXT))
+    async with asyncio.timeout(5):
+        while len(chat.asked) < 2:
+            await asyncio.sleep(0.005)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (chat.cancelled, journal.failed) == (2, ["unknown", "unknown"])
