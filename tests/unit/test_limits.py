@@ -28,11 +28,14 @@ def test_a_limit_of_calls_at_once_is_found_and_held(calls: int, latency_s: float
 @pytest.mark.parametrize("latency_s", [0.3, 3.0])
 @pytest.mark.parametrize("requests", [30, 60, 600, 1_800])
 @pytest.mark.parametrize(
-    "says", [{}, {"says_retry_after": False}, {"in_windows": True}], ids=["retry-after", "nothing", "windows"]
+    "says",
+    [{}, {"says_retry_after": False}, {"in_windows": True}, {"in_windows": True, "says_headers": True}],
+    ids=["retry-after", "nothing", "windows", "windows with headers"],
 )
-def test_a_limit_of_requests_a_minute_is_found_without_headers(
+def test_a_limit_of_requests_a_minute_is_found_where_headers_do_not_tell_it(
     requests: int, latency_s: float, says: dict[str, bool]
 ) -> None:
+    """Headers of a window that begins anew each minute read as those of a bucket that fills steadily."""
     refused_share, used = settled(PerMinute(requests, **says), latency_s)
     assert refused_share < REFUSED_MAX
     assert used > 0.65  # of few calls at once, one less is much
