@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.embedded import process
@@ -16,12 +17,16 @@ from app.embedded.process import Process, Running
 from app.verify.folder import note_worker
 from app.verify.schedule import STAGE_NAMES, WORKERS_MAX
 
+# Before that it may have no partition yet, and to kill it would prove little.
+JOINED_S = 10.0
+
 
 @dataclass
 class Worker:
     stage: str
     running: Running
     frozen: bool = False
+    since: float = field(default_factory=time.monotonic)
 
     @property
     def name(self) -> str:
@@ -64,8 +69,9 @@ class Workers:
             self.start(stage)
 
     def pick(self, stage: str, number: int) -> Worker | None:
-        """One that runs and is not frozen; None where there is none."""
-        ready = [worker for worker in self.of(stage) if not worker.frozen]
+        """One that runs and is not frozen, rather one that had time to join; None where there is none."""
+        running = [worker for worker in self.of(stage) if not worker.frozen]
+        ready = [worker for worker in running if time.monotonic() - worker.since >= JOINED_S] or running
         return ready[number % len(ready)] if ready else None
 
     def of(self, stage: str) -> tuple[Worker, ...]:
