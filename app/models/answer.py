@@ -68,10 +68,6 @@ class _AnsweredBefore(_Overtaken, TransientError):
     """As was found before this one was sent: it costs nothing."""
 
 
-class _NotStored(TransientError):
-    """An answer is only looked for, not asked for."""
-
-
 class Malformed(Exception):
     """An answer that is not what was asked for; the message tells the model what is wrong."""
 
@@ -150,8 +146,7 @@ class ModelAnswerer:
             return await self._chat(request, call, run)
         second = replace(intent, key=replace(intent.key, attempt=intent.key.attempt + _ATTEMPTS_MAX))
         if run.lost:  # the first of an earlier worker, whose second may have been answered
-            with suppress(_NotStored):
-                raise _AnsweredBefore(await self._journalled(second, ledger, _not_made))
+            await self._look_for(second, ledger)
         answered = asyncio.Event()
 
         async def make(run: Run) -> _Made:
@@ -178,6 +173,15 @@ class ModelAnswerer:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
+
+    async def _look_for(self, intent: Intent, ledger: list[LedgerRow]) -> None:
+        """Raises _AnsweredBefore. Takes no place: nothing is sent, and the first request may hold the only one."""
+        begun = await self.journal.begin(intent)
+        ledger.extend(begun.lost)
+        if not isinstance(begun, Run):
+            ledger.append(begun.row)
+            raise _AnsweredBefore(begun.answer)
+        await self.journal.fail(begun.call_id, error="only looked for", charged="no")
 
     def _request(self, call: ModelCall[Any], rendered: Rendered) -> ChatRequest:
         return ChatRequest(
@@ -282,10 +286,6 @@ class ModelAnswerer:
         if not self.journal.may_send(run.call_id):
             raise TransientError("another worker may have taken this call over")
         return await make(run)
-
-
-async def _not_made(run: Run) -> _Made:
-    raise _NotStored(run.call_id)
 
 
 def _is_valid(task: asyncio.Task[Any], call: ModelCall[Any]) -> bool:

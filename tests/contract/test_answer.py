@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
@@ -17,7 +18,7 @@ from agents.contract import PermanentError, PolicyLookup, Search, TransientError
 from app.models.answer import ModelAnswerer, Refused
 from app.models.errors import REFUSED, CallFailed
 from app.models.guard import Guard
-from app.models.limits import Breaker
+from app.models.limits import Breaker, ConcurrencyLimit
 from app.models.prices import Prices
 from app.models.prompts import PromptLibrary
 from app.ports import (
@@ -352,8 +353,14 @@ async def test_the_next_owner_finds_the_answer_of_the_second_request() -> None:
 
 
 async def test_where_the_second_was_never_answered_the_next_owner_asks() -> None:
+    """Also where the provider takes no more than one call at once."""
     journal, chat = Journal(lost=(lost_row(),)), Chat([GOOD])
-    assert (await hedging(chat, journal).answer(QUESTION, CONTEXT)).value == verdict()
+    guard = Guard(place_s_max=0.2)
+    async with AsyncExitStack() as others:
+        for _ in range(int(ConcurrencyLimit().limit) - 1):
+            await others.enter_async_context(guard.call("claude-haiku-4-5"))
+        asking = replace(hedging(chat, journal, after_s=5), guard=guard)
+        assert (await asking.answer(QUESTION, CONTEXT)).value == verdict()
     assert len(chat.asked) == 1
 
 
