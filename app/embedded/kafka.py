@@ -80,7 +80,8 @@ class EmbeddedKafka(EmbeddedServer):
         return file
 
     async def _format(self, java: str, properties: Path) -> None:
-        cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # The letter in front: a name that begins with "-" would be taken for an option.
+        cluster_id = "K" + urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
         # Formatting that was cut short leaves a folder that it would refuse the next time.
         shutil.rmtree(self._data, ignore_errors=True)
         command = (java, "-XX:TieredStopAtLevel=1", "-cp", f"{self.libs}/*", "kafka.tools.StorageTool",

@@ -12,6 +12,7 @@ import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from heapq import nsmallest
 from itertools import islice
 from typing import Any
 
@@ -30,6 +31,9 @@ _BATCH_BYTES_MAX = 1024 * 1024
 _COMMIT_S_MAX_OVER_TRANSACTION = 5.0
 _STOP_S_MAX = 2.0
 _RECOVER_BACKOFF_S = 0.5
+_FAILING_BACKOFF_S_MAX = 10.0
+# A broker that still writes the markers of one transaction refuses the next for some milliseconds.
+_RETRY_BACKOFF_MS = 20
 
 _TOO_LARGE = (MessageSizeTooLargeError, RecordTooLargeError)
 
@@ -68,6 +72,7 @@ class Partition:
         self._map: CompletionMap | None = None
         self._producer: AIOKafkaProducer | None = None
         self._results: deque[Result] = deque()
+        self._failures = 0  # commits in a row
         self._changed = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -82,6 +87,10 @@ class Partition:
     @property
     def span(self) -> int:
         return self._map.span if self._map else 0
+
+    @property
+    def uncommitted(self) -> int:
+        return len(self._results)
 
     @property
     def next_offset(self) -> int:
@@ -152,17 +161,20 @@ class Partition:
     def _next_commit(self) -> Commit | None:
         """As many results as one transaction may hold and as the map has room for; None: wait for the head.
 
-        Lowest offsets first where room is short: that keeps the order within each lane, and they free the most.
+        Lowest offsets of all first where room is short: that keeps the order within each lane, and they free the most.
         """
         assert self._map is not None
-        batch = list(islice(self._results, self._limits.commit_records_max))
+        number = min(len(self._results), self._limits.commit_records_max)
+        batch = list(islice(self._results, number))
         self.crowded = False
         while batch:
             offset, metadata = self._map.encoded_with(result.record.offset for result in batch)
             if len(metadata) <= METADATA_CHARS_MAX:
                 return Commit(batch, offset, metadata)
+            if self.crowded:
+                number //= 2
             self.crowded = True
-            batch = sorted(batch, key=lambda result: result.record.offset)[: len(batch) // 2]
+            batch = nsmallest(number, self._results, key=lambda result: result.record.offset)
         return None
 
     async def _commit_or_recover(self, commit: Commit) -> bool:
@@ -178,6 +190,7 @@ class Partition:
             # AssertionError: the producer's own state machine, after it failed in the background.
             # Fenced or in doubt, the way on is one: ask who owns, take over, read back what landed.
             await self._recover("fenced" if isinstance(error, ProducerFenced) else "in_doubt", error)
+            await self._back_off()
             return not self.closed
         self._settle(commit.batch, time.monotonic() - began)
         return True
@@ -220,6 +233,7 @@ class Partition:
 
     def _settle(self, batch: Sequence[Result], duration_s: float) -> None:
         """The batch is committed: only now is it finished here."""
+        self._failures = 0
         if self.closed or self._map is None:
             return
         self._map.finish(result.record.offset for result in batch)
@@ -235,6 +249,12 @@ class Partition:
             dead=sum(result.dead for result in batch),
             duration_s=duration_s,
         )
+
+    async def _back_off(self) -> None:
+        """One failure is ordinary. Where commits go on failing, such as to a topic that is not there, less often."""
+        if self._failures:
+            await asyncio.sleep(min(_RECOVER_BACKOFF_S * 2 ** min(self._failures, 10), _FAILING_BACKOFF_S_MAX))
+        self._failures += 1
 
     # -- doubt
 
@@ -299,6 +319,7 @@ class Partition:
             max_batch_size=_BATCH_BYTES_MAX,
             max_request_size=self._limits.output_bytes_max,
             request_timeout_ms=int(self._limits.transaction_timeout_s * 1_000),
+            retry_backoff_ms=_RETRY_BACKOFF_MS,
         )
         self._producer = producer  # before start, so that a cancelled start is stopped too
         await producer.start()
@@ -316,8 +337,8 @@ class Partition:
     async def _read_map(self) -> CompletionMap:
         source = TopicPartition(self._stage.topic, self.number)
         admin = AIOKafkaAdminClient(**self._client)
-        await admin.start()
         try:
+            await admin.start()
             offsets = await admin.list_consumer_group_offsets(self._stage.group, partitions=[source])
         finally:
             await admin.close()

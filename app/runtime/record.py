@@ -100,6 +100,7 @@ class Limits:
     span_max: int = 200_000
     buffer_bytes_max: int = 32 * 1024 * 1024  # waiting records of this worker, their objects included
     commit_records_max: int = 2_000  # input records in one transaction
+    uncommitted_max: int = 10_000  # results of a partition that wait for a transaction; then no more is polled
     commit_interval_s_min: float = 0.020
     time_in_flight_s_max: float = 120.0  # of one record, attempts and backoff included
     bug_attempts_max: int = 3
@@ -109,6 +110,8 @@ class Limits:
     revoke_s_max: float = 0.5
     drain_s_max: float = 20.0
     session_timeout_s: float = 10.0
+    # In a rebalance each member stops when it hears of it, and then waits for the one that hears of it last.
+    heartbeat_interval_s: float = 0.3
     transaction_timeout_s: float = 10.0
 
 

@@ -11,6 +11,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -28,6 +29,9 @@ from app.runtime.record import Away, Output, Reject, Result, Retry, Stage
 _POLL_MS = 100
 _POLL_RECORDS_MAX = 500  # some milliseconds of work, in which no answer is taken
 _OVERDUE_LOOK_S = 1.0
+_FETCH_BYTES_MAX = 1024 * 1024  # held for each partition until it is polled
+# For so long a full worker just does not poll. Pausing makes aiokafka throw away what it has fetched.
+_FULL_S_MAX = 1.0
 _REPORT_S = 1.0
 _CONNECT_BACKOFF_S = 1.0
 _CONNECT_LOG_S = 10.0
@@ -63,6 +67,7 @@ class Worker:
         self._consumer: AIOKafkaConsumer
         self._running: dict[Waiting, asyncio.Task[None]] = {}
         self._stopping = False
+        self._room = asyncio.Event()
         self.assigned = asyncio.Event()  # at least one partition is ready
 
     # -- the loop
@@ -81,6 +86,7 @@ class Worker:
                 reporter = self._tasks.create_task(self._report_forever())
                 overdue = self._tasks.create_task(self._end_overdue_forever())
                 while not stop.is_set():
+                    await self._wait_for_room()
                     await self._poll_once()
                 await self._drain()
                 stopper.cancel()
@@ -102,7 +108,17 @@ class Worker:
         self._hold_back()
         self._dispatch()
 
+    async def _wait_for_room(self) -> None:
+        if self._lanes.waiting_bytes < self._limits.buffer_bytes_max:
+            return
+        self._room.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FULL_S_MAX):
+                await self._room.wait()
+
     def _dispatch(self) -> None:
+        if self._lanes.waiting_bytes < self._limits.buffer_bytes_max * _RESUME_SHARE:
+            self._room.set()
         if self._stopping:
             return
         while (item := self._lanes.next()) is not None:
@@ -116,10 +132,16 @@ class Worker:
         for number, partition in self._partitions.items():
             if not partition.ready:
                 continue
-            full = partition.crowded or partition.span >= span_max or held >= limits.buffer_bytes_max
+            full = (
+                partition.crowded
+                or partition.span >= span_max
+                or partition.uncommitted >= limits.uncommitted_max
+                or held >= limits.buffer_bytes_max
+            )
             roomy = (
                 not partition.crowded
                 and partition.span < span_max * _RESUME_SHARE
+                and partition.uncommitted < limits.uncommitted_max * _RESUME_SHARE
                 and held < limits.buffer_bytes_max * _RESUME_SHARE
             )
             if full and not partition.paused:
@@ -147,7 +169,7 @@ class Worker:
             async with asyncio.timeout(self._limits.drain_s_max):
                 while self._lanes.in_flight:
                     await self._consumer.getmany(timeout_ms=_POLL_MS)
-                for partition in self._partitions.values():
+                for partition in list(self._partitions.values()):  # a rebalance may take some away meanwhile
                     await partition.drained()
         except TimeoutError:
             self._on_wait(f"{self._lanes.in_flight} records were still in flight and are left to the next owner")
@@ -280,13 +302,14 @@ class Worker:
             self._committers.pop(number).cancel()
             self._partitions.pop(number, None)
             self._observer.partition_event("revoked", self._stage.topic, number)
-        async with asyncio.TaskGroup() as closing:
-            for partition in leaving.values():
-                closing.create_task(partition.close())
+            # Not waited for, as the others wait for this worker's part in the rebalance: it writes nothing more.
+            self._tasks.create_task(partition.close())
         if not self._partitions:
             self.assigned.clear()
 
     def _take_over(self, numbers: Sequence[int]) -> None:
+        if self._stopping:
+            return  # they wait until this worker has left the group
         for number in numbers:
             source = TopicPartition(self._stage.topic, number)
             partition = Partition(
@@ -333,8 +356,8 @@ class Worker:
             isolation_level="read_committed",
             partition_assignment_strategy=(StickyPartitionAssignor,),
             session_timeout_ms=int(self._limits.session_timeout_s * 1_000),
-            heartbeat_interval_ms=int(self._limits.session_timeout_s * 1_000 / 5),
-            max_partition_fetch_bytes=4 * 1024 * 1024,
+            heartbeat_interval_ms=int(self._limits.heartbeat_interval_s * 1_000),
+            max_partition_fetch_bytes=_FETCH_BYTES_MAX,
             fetch_max_wait_ms=100,
         )
 

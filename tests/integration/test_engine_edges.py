@@ -253,7 +253,6 @@ async def _stopped(running: asyncio.Task[None]) -> None:
     await running
 
 
-@pytest.mark.xfail(strict=True, reason="a defect of Worker._drain: it goes through partitions that others take away")
 async def test_a_worker_whose_partitions_are_taken_away_while_it_drains_ends_well(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -279,7 +278,6 @@ class SlowToStop(AIOKafkaProducer):  # type: ignore[misc] # aiokafka has no type
         await super().stop()
 
 
-@pytest.mark.xfail(strict=True, reason="a defect of Worker._take_over: nobody lets go of what comes after the drain")
 async def test_a_worker_that_is_given_partitions_after_it_has_drained_ends_well(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -343,7 +341,6 @@ async def test_a_full_map_is_never_dropped_and_the_partition_waits_for_its_head(
     assert_once_in_order(sent, got)
 
 
-@pytest.mark.xfail(strict=True, reason="a defect of Partition._next_commit: the head's result is not among the batch")
 @pytest.mark.usefixtures("small_map")
 async def test_the_head_of_a_full_map_is_committed_though_more_waits_than_one_transaction_holds(bench: Bench) -> None:
     """The head's result comes last, behind more results than a commit takes."""
