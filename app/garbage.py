@@ -6,7 +6,7 @@ import gc
 
 # Records in flight are freed by their reference counts. Each full collection walks them all, and holds the loop for
 # as long; with Python's own thresholds that is several times a second.
-_YOUNG_MAX, _MIDDLE_MAX, _OLD_MAX = 20_000, 20, 100
+_YOUNG_MAX, _MIDDLE_MAX, _OLD_MAX = 100_000, 20, 100
 
 
 def settle() -> None:

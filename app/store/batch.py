@@ -40,6 +40,7 @@ class Batcher(Generic[T, R]):
         self._running: set[asyncio.Task[bool]] = set()
         self._running_keys: set[Hashable] = set()
         self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None  # looked up once: Python asks the system for it each time
 
     def enqueue(self, request: T) -> asyncio.Future[R]:
         """The result of ``request`` to come, or the error that it alone made. Cancelling the future takes no other
@@ -48,7 +49,9 @@ class Batcher(Generic[T, R]):
             raise RuntimeError("this batcher is closed")
         if len(self._waiting) >= WAITING_MAX:
             raise TransientError(f"{WAITING_MAX:,} requests already wait for the database")
-        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        future: asyncio.Future[R] = self._loop.create_future()
         self._waiting.append((request, future))
         self._start()
         return future

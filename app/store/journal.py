@@ -12,10 +12,10 @@ import contextlib
 import random
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 from uuid import uuid4
 
 import asyncpg
@@ -61,15 +61,16 @@ class _Busy:
     deadline_s: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class _Finish:
     call_id: UUID
     answer: bytes
     usage: Usage
     cost_usd: Decimal
     price_known: bool
-    outcome: str
+    outcome: Literal["ok", "malformed"]
     latency_s: float
+    intent: Intent | None  # None: this process has let go of the call, and its row must be looked up
 
 
 @dataclass(frozen=True)
@@ -79,12 +80,13 @@ class _Failure:
     refused: bool
 
 
-@dataclass
+@dataclass(slots=True)
 class _Open:
     """A call of this process between begin and its end. Others that begin it wait for ``ended``."""
 
+    intent: Intent
     call_id: UUID = field(default_factory=new_call_id)
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event | None = None  # made by the first who waits
     is_being_released: bool = False
     # By the monotonic clock:
     began: float = field(default_factory=time.monotonic)  # not later than the database has it
@@ -142,7 +144,7 @@ class Journal:
         key = call_key(intent.key)
         while (other := self._open.get(key)) is not None:
             await self._end_of(other)
-        mine = self._open[key] = _Open()
+        mine = self._open[key] = _Open(intent)
         self._keys[mine.call_id] = key
         try:
             answered = await self._reserve(_Reservation(intent, key, mine.call_id))
@@ -171,7 +173,8 @@ class Journal:
         outcome: Literal["ok", "malformed"], latency_s: float,
     ) -> LedgerRow:  # fmt: skip
         """Store the answer, even if the caller is cancelled meanwhile. The first stored answer of a key wins."""
-        done = _Finish(UUID(call_id), answer, usage, cost_usd, price_known, outcome, latency_s)
+        found = UUID(call_id)
+        done = _Finish(found, answer, usage, cost_usd, price_known, outcome, latency_s, self._intent_of(found))
         row = await self._end(done.call_id, lambda: self._finishes.enqueue(done), away_s_max=ANSWER_KEPT_S_MAX)
         if row is None:
             raise LookupError(f"the journal has no call {call_id}: it was never begun, or is past its retention")
@@ -230,14 +233,19 @@ class Journal:
         if left_s <= 0:
             self._let_go(other.call_id)
             return
+        other.ended = other.ended or asyncio.Event()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(left_s):
                 await other.ended.wait()
 
+    def _intent_of(self, call_id: UUID) -> Intent | None:
+        key = self._keys.get(call_id)
+        return None if key is None else self._open[key].intent
+
     def _let_go(self, call_id: UUID) -> None:
         key = self._keys.pop(call_id, None)
-        if key is not None:
-            self._open.pop(key).ended.set()
+        if key is not None and (ended := self._open.pop(key).ended):
+            ended.set()
 
     async def _beat(self) -> None:
         settled_at = time.monotonic()
@@ -280,8 +288,8 @@ class Journal:
     async def _run_finishes(self, finishes: Sequence[_Finish]) -> list[LedgerRow | None]:
         columns = zip(*(_finish_columns(each) for each in finishes), strict=True)
         rows = await self._pool.fetch(query("finish"), *columns)
-        found = {row["call_id"]: ledger_row(row["attempt"]) for row in rows}
-        return [found.get(each.call_id) for each in finishes]
+        found = {row["call_id"]: row["attempt"] for row in rows}
+        return [_finished(each, found[each.call_id]) if each.call_id in found else None for each in finishes]
 
     async def _run_failures(self, failures: Sequence[_Failure]) -> list[None]:
         columns = zip(*((each.call_id, each.error, each.refused) for each in failures), strict=True)
@@ -327,6 +335,20 @@ def _finish_columns(finish: _Finish) -> tuple[object, ...]:
     return (
         finish.call_id, finish.answer, finish.outcome, usage.input_tokens, usage.cached_tokens,
         usage.cache_write_tokens, usage.output_tokens, finish.cost_usd, finish.price_known, finish.latency_s,
+        finish.intent is None,
+    )  # fmt: skip
+
+
+def _finished(finish: _Finish, attempt: Mapping[str, Any] | None) -> LedgerRow:
+    """As it stands in the ledger now. ``attempt`` is there where more must be known than was given."""
+    if attempt is not None:
+        return ledger_row(attempt)
+    intent = finish.intent
+    assert intent is not None
+    return LedgerRow(
+        call_id=str(finish.call_id), key=intent.key, root_id=intent.root_id, operation=intent.operation,
+        provider=intent.provider, model=intent.model, usage=finish.usage, cost_usd=finish.cost_usd,
+        price_known=finish.price_known, outcome=finish.outcome, latency_s=finish.latency_s,
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
+import random
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +13,8 @@ from asyncpg.pgproto.pgproto import UUID
 
 from app.ports import CallKey, LedgerRow
 from schemas.usage import Usage
+
+_random = random.Random()  # noqa: S311 - seeded by the system; to be unique, not to be secret
 
 
 def ledger_row(attempt: Mapping[str, Any]) -> LedgerRow:
@@ -48,5 +50,5 @@ def call_key(key: CallKey) -> UUID:
 
 def new_call_id() -> UUID:
     """UUIDv7: calls made together lie together in the index."""
-    value = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
+    value = (time.time_ns() // 1_000_000) << 80 | _random.getrandbits(80)
     return UUID((value & ~(0xF << 76) & ~(0x3 << 62) | 0x7 << 76 | 0x2 << 62).to_bytes(16, "big"))

@@ -1,10 +1,11 @@
--- Records what each call used and keeps its answer, where the key has none yet.
+-- Records what each call used and keeps its answer, where the key has none yet. Rows: call_id, and attempt where it is
+-- asked for ($11) or where the attempt had ended before.
 with given as materialized (
     select * from unnest(
         $1::uuid[], $2::bytea[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::numeric[],
-        $9::boolean[], $10::double precision[]
+        $9::boolean[], $10::double precision[], $11::boolean[]
     ) as t (call_id, answer, outcome, input_tokens, cached_tokens, cache_write_tokens, output_tokens, cost_usd,
-            price_known, latency_s)
+            price_known, latency_s, row_asked)
 ),
 locked as materialized (
     select c.call_key, g.*
@@ -20,7 +21,7 @@ recorded as (
         price_known = l.price_known, latency_s = l.latency_s, finished_at = now(), error = null
     from locked l
     where a.call_id = l.call_id and a.outcome in ('in_flight', 'unconfirmed')
-    returning a as attempt, l.call_key, l.call_id, l.answer
+    returning case when l.row_asked then a end as attempt, l.call_key, l.call_id, l.answer
 ),
 kept as (
     update call c
