@@ -73,6 +73,7 @@ class LedgerRow:
     price_known: bool
     outcome: Outcome
     latency_s: float
+    late: bool = False  # it was unconfirmed, as another worker had taken it over, and now its answer came after all
 
 
 @dataclass(frozen=True)

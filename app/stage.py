@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from agents.contract import Agent, PermanentError, Question, TransientError
@@ -29,8 +29,14 @@ from schemas.usage import UsageRecorded
 
 QUESTIONS_MAX = 8  # of one event, both rounds together
 
+Spent = Callable[..., Awaitable[Sequence[LedgerRow]]]
+SendLate = Callable[[Sequence[Output], int], Awaitable[None]]
+
 
 class StageHandler:
+    """``spent`` gives the ledger's rows of an event (tenant, stage, event_id, replay, root_id); ``send_late`` puts
+    outputs on the bus outside of the engine's transactions."""
+
     def __init__(
         self,
         agent: Agent,
@@ -38,11 +44,15 @@ class StageHandler:
         answerer: Answerer,
         claims: Claims,
         policies: Policies,
+        spent: Spent,
+        send_late: SendLate,
     ) -> None:
         self._agent = agent
         self._answerer = answerer
         self._claims = claims
         self._policies = policies
+        self._spent = spent
+        self._send_late = send_late
 
     async def __call__(self, record: Record) -> Sequence[Output]:
         try:
@@ -66,8 +76,23 @@ class StageHandler:
             answers = await self._answers(event, replay, ledger)
         except PermanentError as error:
             raise Reject(error.reason, str(error), outputs=self._usage(event, ledger)) from error
+        finally:
+            if late := [row for row in ledger if row.late]:
+                await self._send_late(self._usage(event, late), record.partition)
         following = agent.decide(event, *answers)
         return (*self._usage(event, ledger), self._output(following, replay))
+
+    async def last_words(self, record: Record) -> Sequence[Output]:
+        """What was spent on a record that the engine gives up. Raises as ``handle`` does."""
+        try:
+            event = from_record(record, self._agent.consumes)
+        except PermanentError:
+            return ()
+        rows = await self._spent(
+            tenant=event.tenant, stage=self._agent.name, event_id=event.event_id,
+            replay=replay_number(record.headers), root_id=event.root_id,
+        )  # fmt: skip
+        return self._usage(event, rows)
 
     async def _is_repeat(self, record: Record, event: Event, replay: int) -> bool:
         """The door stamps what it is given twice with two times: they don't make another content of it."""

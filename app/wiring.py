@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from agents.contract import Agent
 from app import garbage, metrics
 from app.config import Settings
 from app.kafka.connection import client_options
+from app.kafka.late import LateSender
 from app.kafka.topics import check_topics
 from app.knowledge.documents import Document, Unreadable, read
 from app.knowledge.importing import Imported, import_documents
@@ -39,7 +41,7 @@ from app.stage import StageHandler, admit
 from app.store import database, policies
 from app.store.claims import Claims
 from app.store.journal import Journal
-from app.store.ledger import spend, total
+from app.store.ledger import attempts, spend, total
 from app.store.retention import expiring
 from app.verify import controls
 from schemas.policy import TenantPolicy
@@ -75,6 +77,7 @@ async def run_stage(settings: Settings, agent: Agent, stop: asyncio.Event) -> No
             handler=handler,
             dead_letter_topic=DEAD_LETTER_TOPIC,
             admit=admit,
+            last_words=handler.last_words,
             safeguards=Safeguards(fencing="fencing" not in controls.off(), completion_map="map" not in controls.off()),
             limits=Limits(
                 in_flight_max=settings.in_flight_max, time_in_flight_s_max=settings.record_time_in_flight_s_max
@@ -139,7 +142,12 @@ async def _stage_handler(settings: Settings, agent: Agent) -> AsyncIterator[Stag
             on_call=metrics.count_call,
             hedge_after_s=settings.hedge_after_s,
         )
-        yield StageHandler(agent, answerer=answerer, claims=claims, policies=known)
+        send_late = LateSender(client_options(settings))
+        stack.push_async_callback(send_late.close)
+        yield StageHandler(
+            agent, answerer=answerer, claims=claims, policies=known, spent=partial(attempts, runtime),
+            send_late=send_late,
+        )  # fmt: skip
 
 
 def models_by_prompt(settings: Settings) -> dict[str, str]:

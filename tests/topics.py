@@ -79,10 +79,11 @@ class Bench:
     def worker(
         self, handler: Handler, *, limits: Limits | None = None, safeguards: Safeguards | None = None,
         observer: Seen | None = None, on_wait: Callable[[str], None] = lambda text: None,
+        last_words: Handler | None = None,
     ) -> Worker:  # fmt: skip
         stage = Stage(
             self.source, f"{self.name}-group", handler, self.dead, limits=limits or Limits(),
-            safeguards=safeguards or Safeguards(),
+            safeguards=safeguards or Safeguards(), last_words=last_words,
         )  # fmt: skip
         return Worker(stage, client=self.client, observer=observer or Seen(), on_wait=on_wait)
 

@@ -132,5 +132,7 @@ class Stage:
     handler: Handler
     dead_letter_topic: str
     admit: Admit = admit_by_key
+    # Asked when the engine gives a record up (too often, too long, a bug): outputs committed with its dead letter.
+    last_words: Handler | None = None
     limits: Limits = field(default_factory=Limits)
     safeguards: Safeguards = field(default_factory=Safeguards)

@@ -8,6 +8,7 @@ Control is here; order and limits are in ``lanes``, the protocol of ownership an
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +30,7 @@ from app.runtime.record import Away, Output, Reject, Result, Retry, Stage
 _POLL_MS = 100
 _POLL_RECORDS_MAX = 500  # some milliseconds of work, in which no answer is taken
 _OVERDUE_LOOK_S = 1.0
+_LAST_WORDS_S_MAX = 5.0
 _FETCH_BYTES_MAX = 1024 * 1024  # held for each partition until it is polled
 # For so long a full worker just does not poll. Pausing makes aiokafka throw away what it has fetched.
 _FULL_S_MAX = 1.0
@@ -197,8 +199,9 @@ class Worker:
             if not item.overdue or task is None:
                 raise
             task.uncancel()
+            item.deadline = math.inf
             error = TimeoutError(f"it had not ended after {time.monotonic() - item.began:.0f} s")
-            return self._bury(item, "time_in_flight", error)
+            return await self._give_up(item, "time_in_flight", error)
 
     async def _handle(self, item: Waiting) -> Result:
         record = item.record
@@ -219,7 +222,7 @@ class Worker:
             except Retry as error:
                 delay = self._backoff_s(item.attempts, error)
                 if time.monotonic() + delay > item.deadline:
-                    return self._bury(item, "retries_exhausted", error)
+                    return await self._give_up(item, "retries_exhausted", error)
                 outcome = "retry"
             except Reject as error:
                 return self._bury(item, error.reason, error, outputs=error.outputs)
@@ -228,7 +231,7 @@ class Worker:
                 bugs += 1
                 delay = self._backoff_s(item.attempts, None)
                 if bugs >= self._limits.bug_attempts_max or time.monotonic() + delay > item.deadline:
-                    return self._bury(item, "bug", error)
+                    return await self._give_up(item, "bug", error)
                 outcome = "bug"
             else:
                 self._observer.handled("ok", time.monotonic() - item.began, item.attempts)
@@ -255,6 +258,20 @@ class Worker:
                     f"a record of {len(output.value or b'')} bytes for {output.topic}; "
                     f"the limit is {self._limits.output_bytes_max}",
                 )
+
+    async def _give_up(self, item: Waiting, reason: str, error: BaseException) -> Result:
+        """The engine's own decision: the stage says what is to be said with the dead letter, if it can."""
+        outputs: Sequence[Output] = ()
+        record = item.record
+        if self._stage.last_words is not None:
+            try:
+                async with asyncio.timeout(_LAST_WORDS_S_MAX):
+                    outputs = await self._stage.last_words(record)
+                self._check_size(outputs)
+            except Exception as again:  # noqa: BLE001 - whatever it is, the record must end
+                self._observer.bug(record.topic, record.partition, record.offset, again)
+                outputs = ()
+        return self._bury(item, reason, error, outputs=outputs)
 
     def _bury(
         self,

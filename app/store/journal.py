@@ -12,10 +12,10 @@ import contextlib
 import random
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 from uuid import uuid4
 
 import asyncpg
@@ -288,7 +288,7 @@ class Journal:
     async def _run_finishes(self, finishes: Sequence[_Finish]) -> list[LedgerRow | None]:
         columns = zip(*(_finish_columns(each) for each in finishes), strict=True)
         rows = await self._pool.fetch(query("finish"), *columns)
-        found = {row["call_id"]: row["attempt"] for row in rows}
+        found = {row["call_id"]: row for row in rows}
         return [_finished(each, found[each.call_id]) if each.call_id in found else None for each in finishes]
 
     async def _run_failures(self, failures: Sequence[_Failure]) -> list[None]:
@@ -339,16 +339,16 @@ def _finish_columns(finish: _Finish) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _finished(finish: _Finish, attempt: Mapping[str, Any] | None) -> LedgerRow:
-    """As it stands in the ledger now. ``attempt`` is there where more must be known than was given."""
-    if attempt is not None:
-        return ledger_row(attempt)
+def _finished(finish: _Finish, row: asyncpg.Record) -> LedgerRow:
+    """As it stands in the ledger now. Its whole row is there where more must be known than was given."""
+    if row["attempt"] is not None:
+        return replace(ledger_row(row["attempt"]), late=row["late"])
     intent = finish.intent
     assert intent is not None
     return LedgerRow(
         call_id=str(finish.call_id), key=intent.key, root_id=intent.root_id, operation=intent.operation,
         provider=intent.provider, model=intent.model, usage=finish.usage, cost_usd=finish.cost_usd,
-        price_known=finish.price_known, outcome=finish.outcome, latency_s=finish.latency_s,
+        price_known=finish.price_known, outcome=finish.outcome, latency_s=finish.latency_s, late=row["late"],
     )  # fmt: skip
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
+from app.ports import LedgerRow
 from app.store.database import Pool
 from app.store.queries import query
+from app.store.rows import ledger_row
 from schemas.usage import Usage
 
 
@@ -33,6 +36,22 @@ class Total:
     cost_usd: Decimal
     unconfirmed: int
     unconfirmed_usd_max: Decimal
+
+
+async def attempts(
+    pool: Pool, *, tenant: str, stage: str, event_id: str, replay: int, root_id: str
+) -> tuple[LedgerRow, ...]:
+    """The requests made for one event of one stage that were or may have been charged. One still in flight is
+    unconfirmed, with its bound. The pool must be the runtime's."""
+    rows = await pool.fetch(query("attempts"), root_id, tenant, stage, event_id, replay)
+    return tuple(_as_charged(row["attempt"]) for row in rows)
+
+
+def _as_charged(attempt: Mapping[str, Any]) -> LedgerRow:
+    row = ledger_row(attempt)
+    if attempt["outcome"] != "in_flight":
+        return row
+    return replace(row, outcome="unconfirmed", cost_usd=attempt["cost_usd_max"])
 
 
 async def spend(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -14,7 +15,7 @@ from agents.contract import Agent, PermanentError, Question, TransientError
 from agents.draft import Reply
 from app.kafka.cloudevents import header, to_output
 from app.ports import Answered, CallContext, CallKey, ClaimOutcome, LedgerRow, ProviderAway
-from app.runtime.record import Away, Reject, Retry
+from app.runtime.record import Away, Output, Reject, Retry
 from app.stage import StageHandler, admit
 from schemas.event import Event
 from schemas.policy import TenantPolicy
@@ -75,13 +76,39 @@ class Answers:
         answer = self.given[len(self.asked) - 1]
         if isinstance(answer, BaseException):
             raise answer
-        return Answered(answer, (row(f"c-{len(self.asked)}"),))
+        return answer if isinstance(answer, Answered) else Answered(answer, (row(f"c-{len(self.asked)}"),))
+
+
+@dataclass
+class Ledger:
+    rows: tuple[LedgerRow, ...] = ()
+    asked: dict[str, Any] = field(default_factory=dict)
+
+    async def __call__(self, **asked: Any) -> tuple[LedgerRow, ...]:
+        self.asked = asked
+        return self.rows
+
+
+@dataclass
+class Late:
+    sent: list[tuple[int, Output]] = field(default_factory=list)
+
+    async def __call__(self, outputs: Sequence[Output], partition: int) -> None:
+        self.sent += [(partition, output) for output in outputs]
+
+
+def staged(
+    agent: Agent, answers: Answers, claims: Claims | None = None, *, ledger: Ledger | None = None,
+    late: Late | None = None,
+) -> StageHandler:  # fmt: skip
+    return StageHandler(
+        agent, answerer=answers, claims=claims or Claims(), policies=Policies(), spent=ledger or Ledger(),
+        send_late=late or Late(),
+    )  # fmt: skip
 
 
 def handler(answers: list[Any], *, agent: Agent = classify.AGENT, claims: Claims | None = None) -> StageHandler:
-    return StageHandler(
-        agent, answerer=Answers(answers), claims=claims or Claims(), policies=Policies(),
-    )  # fmt: skip
+    return staged(agent, Answers(answers), claims)
 
 
 async def test_a_record_becomes_the_next_event_and_its_usage() -> None:
@@ -135,7 +162,7 @@ async def test_a_second_round_is_asked_where_the_first_answer_needs_it() -> None
 async def test_questions_are_numbered_across_rounds() -> None:
     bad = Reply(reply="x", citations=("elsewhere",), confidence=0.9)
     answers = Answers([bad, bad])
-    stage = StageHandler(draft.AGENT, answerer=answers, claims=Claims(), policies=Policies())
+    stage = staged(draft.AGENT, answers)
     await stage(record(enriched()))
     assert [context.question for _, context in answers.asked] == [0, 1]
 
@@ -146,6 +173,27 @@ async def test_what_a_refused_record_has_spent_is_committed_with_its_dead_letter
     with pytest.raises(Reject) as refused:
         await handler([error])(record(received()))
     assert [output.topic for output in refused.value.outputs] == ["llm.usage"]
+
+
+async def test_what_was_spent_on_a_record_that_the_engine_gives_up_is_told_from_the_ledger() -> None:
+    ledger = Ledger((row("c-1"), row("c-2", outcome="unconfirmed")))
+    outputs = await staged(classify.AGENT, Answers([]), ledger=ledger).last_words(record(received(), replay=1))
+    told = [orjson.loads(output.value or b"") for output in outputs]
+    assert [(one["call_id"], one["outcome"]) for one in told] == [("c-1", "ok"), ("c-2", "unconfirmed")]
+    assert (ledger.asked["stage"], ledger.asked["tenant"], ledger.asked["replay"]) == ("classify", "acme", 1)
+
+
+async def test_nothing_was_spent_on_a_record_that_cannot_be_read() -> None:
+    assert await staged(classify.AGENT, Answers([]), ledger=Ledger((row(),))).last_words(Rec(b"{")) == ()
+
+
+async def test_only_an_answer_that_came_late_is_told_outside_of_the_record_s_own_transaction() -> None:
+    late = Late()
+    answered = Answered(verdict(), (row("in-time"), replace(row("late"), late=True)))
+    outputs = await staged(classify.AGENT, Answers([answered]), late=late)(record(received()))
+    ((partition, sent),) = late.sent
+    assert (partition, orjson.loads(sent.value or b"")["call_id"]) == (0, "late")
+    assert len(outputs) == 3  # committed with the record too, if it is still this worker's
 
 
 async def test_a_transient_failure_is_tried_again_when_the_other_side_says() -> None:
@@ -161,7 +209,7 @@ async def test_a_provider_that_is_away_is_waited_for() -> None:
 
 async def test_a_replay_has_its_own_number_in_claim_context_and_output() -> None:
     claims, answers = Claims(), Answers([verdict()])
-    stage = StageHandler(classify.AGENT, answerer=answers, claims=claims, policies=Policies())
+    stage = staged(classify.AGENT, answers, claims)
     following = (await stage(record(received(), replay=2)))[-1]
     assert (claims.claimed[0]["replay"], answers.asked[0][1].replay) == (2, 2)
     assert header(following.headers, "deskstream-replay") == "2"

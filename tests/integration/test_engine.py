@@ -147,6 +147,50 @@ async def test_a_bug_is_told_and_tried_three_times_and_then_dead_lettered(bench:
     assert (attempts, header(dead, "dlq-reason"), header(dead, "dlq-error-class")) == (3, "bug", "ZeroDivisionError")
 
 
+@pytest.mark.parametrize("reason", ["bug", "retries_exhausted", "time_in_flight"])
+async def test_a_record_that_the_engine_gives_up_has_last_words_beside_its_dead_letter(
+    bench: Bench, reason: str
+) -> None:
+    await bench.fill([(b"k", b"1"), (b"k", b"2")])
+
+    async def handler(record: Record) -> list[Output]:
+        if record.value == b"2":
+            return []
+        match reason:
+            case "bug":
+                raise ZeroDivisionError
+            case "retries_exhausted":
+                raise Retry("busy", retry_after_s=100)
+            case _:
+                await asyncio.Event().wait()
+        return []
+
+    async def last_words(record: Record) -> list[Output]:
+        return [Output(bench.target, record.key, b"spent on " + (record.value or b""))]
+
+    limits = Limits(backoff_s_min=0.01, time_in_flight_s_max=1)
+    async with running(bench.worker(handler, limits=limits, last_words=last_words)):
+        (dead,) = await bench.read(bench.dead, at_least=1)
+        (said,) = await bench.read(bench.target, at_least=1)
+    assert (header(dead, "dlq-reason"), said.value) == (reason, b"spent on 1")
+
+
+async def test_last_words_that_fail_keep_no_record_from_its_dead_letter(bench: Bench) -> None:
+    await bench.fill([(b"k", b"1")])
+
+    async def handler(record: Record) -> list[Output]:
+        raise Retry("busy", retry_after_s=1_000)
+
+    async def last_words(record: Record) -> list[Output]:
+        raise ConnectionError("the database is away")
+
+    seen = Seen()
+    async with running(bench.worker(handler, last_words=last_words, observer=seen)):
+        (dead,) = await bench.read(bench.dead, at_least=1)
+    assert header(dead, "dlq-reason") == "retries_exhausted"
+    assert [str(error) for error in seen.bugs] == ["the database is away"]
+
+
 async def test_a_transient_failure_holds_only_its_own_key(bench: Bench) -> None:
     await bench.fill([(b"slow", b"1"), (b"slow", b"2"), (b"fast", b"3")], partition=0)
     failures = 0

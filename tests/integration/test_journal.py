@@ -17,7 +17,7 @@ from agents.contract import PermanentError
 from app.ports import CallKey, Intent, LedgerRow, Run, Stored
 from app.store.database import Pool, connect, migrate
 from app.store.journal import Journal
-from app.store.ledger import spend, total
+from app.store.ledger import attempts, spend, total
 from app.store.queries import query
 from app.store.retention import expire
 from schemas.usage import Usage
@@ -246,6 +246,32 @@ async def test_what_was_lost_is_told_at_every_later_begin(worker: Workers) -> No
     assert (await stored(await worker(), intent)).lost == taken.lost
 
 
+async def test_only_an_answer_whose_call_was_taken_over_is_late(worker: Workers) -> None:
+    thawed, intent = await worker(dies=True), an_intent()
+    late = await reserve(thawed, intent)
+    survivor = await worker()
+    in_time = await reserve(survivor, intent)
+    assert [(await finish(survivor, in_time)).late, (await finish(thawed, late)).late] == [False, True]
+
+
+async def test_the_ledger_tells_all_that_was_or_may_have_been_charged_for_an_event(worker: Workers, pool: Pool) -> None:
+    journal, first = await worker(), an_intent()
+    second = replace(first, key=replace(first.key, question=1))
+    refused = replace(first, key=replace(first.key, question=2))
+    await finish(journal, await reserve(journal, first))
+    under_way = await reserve(journal, second)
+    await journal.fail((await reserve(journal, refused)).call_id, error="429", charged="no")
+    await reserve(journal, replace(an_intent(), root_id=first.root_id))  # another event of the same ticket
+    key = first.key
+    rows = await attempts(
+        pool, tenant=key.tenant, stage=key.stage, event_id=key.event_id, replay=0, root_id=first.root_id
+    )
+    assert [(row.key.question, row.outcome, row.cost_usd) for row in rows] == [
+        (0, "ok", COST), (1, "unconfirmed", BOUND),
+    ]  # fmt: skip
+    assert rows[1].call_id == under_way.call_id
+
+
 async def test_a_late_answer_corrects_its_ledger_row_but_not_the_answer(worker: Workers, pool: Pool) -> None:
     thawed, intent = await worker(dies=True), an_intent()
     late = await reserve(thawed, intent)
@@ -256,7 +282,7 @@ async def test_a_late_answer_corrects_its_ledger_row_but_not_the_answer(worker: 
     assert (corrected.outcome, corrected.cost_usd, corrected.usage) == ("ok", COST, USAGE)
     again = await stored(survivor, intent)
     assert again.answer == b"first"
-    assert again.lost == (corrected,)
+    assert again.lost == (replace(corrected, late=False),)
 
 
 async def test_a_late_answer_that_comes_first_is_kept(worker: Workers) -> None:
