@@ -15,7 +15,7 @@ from app.config import Settings
 from app.embedded import servers
 from app.embedded.process import ServerError
 from app.kafka.connection import client_options
-from app.kafka.topics import check_topics
+from app.kafka.topics import check_topics, days_kept_max
 from app.store.database import address, revision
 from app.wiring import probe_embeddings, probe_model
 from schemas.topics import TOPICS
@@ -78,8 +78,15 @@ def _disk(settings: Settings) -> Finding:
 async def _kafka(settings: Settings) -> str:
     try:
         counts = await check_topics(client_options(settings))
+        kept = await days_kept_max(client_options(settings))
     except KafkaError as error:
         raise _Wrong(f"no broker at {settings.kafka_bootstrap} ({error}): start it, or set KAFKA_BOOTSTRAP") from error
+    if kept > settings.journal_days_kept:
+        # A record read again after that would be answered, and paid, once more.
+        raise _Wrong(
+            f"topics keep records for {kept:g} days, answers are kept for {settings.journal_days_kept}: "
+            "raise JOURNAL_DAYS_KEPT, or lower the topics' retention.ms"
+        )
     return f"{settings.kafka_bootstrap}, {len(counts)} topics of {counts[TOPICS[0]]} partitions"
 
 

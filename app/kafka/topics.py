@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from agents.contract import PermanentError
@@ -16,6 +18,8 @@ from schemas.topics import TOPICS
 # A value of 1 MiB with its headers, and a batch of them.
 _MESSAGE_BYTES_MAX = 5 * 1024 * 1024
 _APPEAR_S_MAX = 15.0
+_RETENTION = "retention.ms"
+_DAY_MS = 86_400_000
 
 
 async def create_topics(
@@ -60,6 +64,25 @@ async def check_topics(client: Mapping[str, Any]) -> dict[str, int]:
             f"topics differ in partitions ({listed}): drain, then give all of them the same number",
         )
     return counts
+
+
+async def days_kept_max(client: Mapping[str, Any], names: tuple[str, ...] = TOPICS) -> float:
+    """For how many days the topic that keeps its records longest does; infinite for one that never deletes."""
+    admin = AIOKafkaAdminClient(**client)
+    await admin.start()
+    try:
+        asked = [ConfigResource(ConfigResourceType.TOPIC, name, {_RETENTION: None}) for name in names]
+        answers = await admin.describe_configs(asked)
+    finally:
+        await admin.close()
+    kept_ms = [
+        int(value)
+        for answer in answers
+        for _error, _message, _kind, _name, configs in answer.resources
+        for key, value, *_ in configs
+        if key == _RETENTION
+    ]
+    return math.inf if any(ms < 0 for ms in kept_ms) else max(kept_ms, default=0) / _DAY_MS
 
 
 async def topic_partitions(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
