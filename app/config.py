@@ -62,6 +62,9 @@ class Settings(BaseSettings):
     embeddings_model: str = "text-embedding-3-large"
     embeddings_dimensions: int = Field(384, ge=8, le=2_000, description="2,000 is pgvector's HNSW limit")
     prices_file: Path | None = Field(None, description="TOML of prices that differ from the list")
+    guidelines_dir: Path | None = Field(
+        None, description="tenants' own guidelines: TENANT/{tone,policy,escalation}.md and TENANT/locale/TAG.md"
+    )
 
     # Topics.
     partitions: int = Field(4, ge=1, le=1_000)

@@ -28,7 +28,7 @@ from app.kafka.topics import check_topics
 from app.knowledge.documents import Document, Unreadable, read
 from app.knowledge.importing import Imported, import_documents
 from app.knowledge.search import Knowledge
-from app.models import prices, provider
+from app.models import guidelines, prices, provider
 from app.models.answer import ModelAnswerer
 from app.models.client import Chat, Embeddings, PatientEmbeddings
 from app.models.guard import Guard
@@ -133,7 +133,7 @@ async def _stage_handler(settings: Settings, agent: Agent) -> AsyncIterator[Stag
             knowledge=Knowledge(tenant_pool, model=embedder.model),
             policies=known,
             journal=journal,
-            prompts=PromptLibrary(cache_control=settings.llm_cache_control, json_schema=settings.llm_json_schema),
+            prompts=_prompts(settings),
             prices=prices.load(settings.prices_file),
             guard=guard,
             models=models_by_prompt(settings),
@@ -148,6 +148,19 @@ async def _stage_handler(settings: Settings, agent: Agent) -> AsyncIterator[Stag
             agent, answerer=answerer, claims=claims, policies=known, spent=partial(attempts, runtime),
             send_late=send_late,
         )  # fmt: skip
+
+
+def _prompts(settings: Settings) -> PromptLibrary:
+    found = guidelines.load(settings.guidelines_dir)
+    for problem in found.problems:
+        say(problem)
+    return prompt_library(settings, found)
+
+
+def prompt_library(settings: Settings, found: guidelines.Guidelines) -> PromptLibrary:
+    return PromptLibrary(
+        cache_control=settings.llm_cache_control, json_schema=settings.llm_json_schema, guidelines=found
+    )
 
 
 def models_by_prompt(settings: Settings) -> dict[str, str]:

@@ -110,7 +110,7 @@ class ModelAnswerer:
     # -- a chat completion
 
     async def _ask_model(self, call: ModelCall[Any], context: CallContext) -> Answered:
-        rendered = self.prompts.render(call)
+        rendered = self.prompts.render(call, tenant=context.tenant)
         ledger: list[LedgerRow] = []
         problem = ""
         for attempt in range(_ATTEMPTS_MAX):

@@ -1,24 +1,31 @@
-"""Prompts from files: rendered deterministically, the most stable part first, data apart from instructions.
+"""Prompts from files: composed deterministically, the most stable part first, data apart from instructions.
 
-Data stands in the user message between tags, as JSON with ``<``, ``>`` and ``&`` escaped: nothing in it can close
-its tag.
+The system prompt has up to four levels, as many as providers allow cache breakpoints: the task; the built-in tone,
+policy and escalation; the locale's; the tenant's own. So all tenants share two cached prefixes, and all tenants that
+are written to in one language a third. Data stands in the user message between tags, as JSON with ``<``, ``>`` and
+``&`` escaped: nothing in it can close its tag.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
 import orjson
+from pydantic import BaseModel
 
 from agents.contract import ModelCall
+from app.models.guidelines import KINDS, Guidelines, TenantGuidelines, built_in
+from app.models.locales import resolve
 from app.models.reply_schema import reply_schema
 
 _PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
-_GUIDELINES = ("tone", "policy", "escalation")  # the least likely to change first
+_GUIDELINES = "{{guidelines}}"
+_DIGEST_CHARS = 12
 # Composed of these variables, in this order, each as one JSON value.
 _CUSTOMER_FIELDS = ("subject", "body")
 _VARIABLES = frozenset({*_CUSTOMER_FIELDS, "passages", "reply", "language", "category", "correction"})
@@ -35,6 +42,16 @@ class Prompt:
     version: str
     system: str
     user: str
+    guided: bool  # guidelines follow the task
+
+
+@dataclass(frozen=True)
+class Level:
+    """A part of the system prompt that changes as one. A cache breakpoint stands behind it."""
+
+    name: str
+    text: str
+    parts: tuple[str, ...]  # what it is made of, in order
 
 
 @dataclass(frozen=True)
@@ -45,52 +62,81 @@ class Rendered:
 
 
 class PromptLibrary:
-    def __init__(self, *, cache_control: bool, json_schema: bool) -> None:
+    def __init__(self, *, cache_control: bool, json_schema: bool, guidelines: Guidelines | None = None) -> None:
         self._cache_control = cache_control
         self._json_schema = json_schema
-        root = resources.files("agents.prompts")
         self._prompts = {
             file.name.removesuffix(".md"): parse(file.name.removesuffix(".md"), file.read_text("utf-8"))
-            for file in root.iterdir()
+            for file in resources.files("agents.prompts").iterdir()
             if file.name.endswith(".md")
         }
-        guidelines = root / "guidelines"
-        self._guidelines = "\n\n".join((guidelines / f"{name}.md").read_text("utf-8").strip() for name in _GUIDELINES)
-        self._locales = {
-            file.name.removesuffix(".md"): file.read_text("utf-8").strip()
-            for file in (guidelines / "locale").iterdir()
-            if file.name.endswith(".md")
-        }
+        self._built_in = built_in()
+        self._guidelines = guidelines or Guidelines()
 
-    def render(self, call: ModelCall[Any]) -> Rendered:
-        """Raises PromptError."""
-        prompt = self._prompts.get(call.prompt)
-        if prompt is None:
-            raise PromptError(f"there is no prompt {call.prompt!r} in agents/prompts")
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(sorted(self._prompts))
+
+    def render(self, call: ModelCall[Any], *, tenant: str | None = None) -> Rendered:
+        """Raises PromptError; PermanentError where the tenant's guidelines cannot be used."""
+        prompt = self._prompt(call.prompt)
         if unknown := sorted(call.variables.keys() - _VARIABLES):
             raise PromptError(f"prompt {prompt.name!r} was given {', '.join(unknown)}, which no prompt can show")
-        variables = _data(call.variables)
-        stable = _filled(prompt.name, prompt.system, {"guidelines": self._guidelines})
-        if not self._json_schema:
-            schema = orjson.dumps(reply_schema(call.reply)).decode()
-            stable += f"\n\nAnswer with the JSON object only, of this JSON Schema:\n{schema}"
-        locale = self._locale(call.variables.get("language")) if "{{guidelines}}" in prompt.system else ""
-        user = _filled(prompt.name, prompt.user, variables).strip()
+        language = str(call.variables.get("language") or "")
+        levels = self.levels(call.prompt, tenant=tenant, language=language, reply=call.reply)
+        user = _filled(prompt.name, prompt.user, _data(call.variables)).strip()
         return Rendered(
-            messages=({"role": "system", "content": self._system(stable, locale)}, {"role": "user", "content": user}),
-            version=f"{prompt.name}/{prompt.version}",
+            messages=({"role": "system", "content": self._content(levels)}, {"role": "user", "content": user}),
+            version=f"{prompt.name}/{prompt.version}+{_digest(levels, prompt.user)}",
             response_format=_response_format(call) if self._json_schema else None,
         )
 
-    def _system(self, stable: str, locale: str) -> Any:
-        """One breakpoint behind what all customers share, and one behind what those of a language share."""
-        if not self._cache_control:
-            return f"{stable}\n\n{locale}".strip()
-        parts = [text for text in (stable, locale) if text]
-        return [{"type": "text", "text": text, "cache_control": {"type": "ephemeral"}} for text in parts]
+    def levels(
+        self, name: str, *, tenant: str | None, language: str, reply: type[BaseModel] | None = None
+    ) -> tuple[Level, ...]:
+        """The system prompt. ``reply`` is described in it where no JSON Schema is sent. Raises as ``render`` does."""
+        prompt = self._prompt(name)
+        task = _filled(name, prompt.system, {})
+        if reply is not None and not self._json_schema:
+            schema = orjson.dumps(reply_schema(reply)).decode()
+            task += f"\n\nAnswer with the JSON object only, of this JSON Schema:\n{schema}"
+        levels = [Level("task", task, (f"{name}.md",))]
+        if prompt.guided:
+            kinds = self._built_in.kinds
+            levels.append(Level("guidelines", "\n\n".join(kinds.values()), tuple(f"{kind}.md" for kind in kinds)))
+            if tag := resolve(language, self._built_in.locales):
+                levels.append(Level("locale", self._built_in.locales[tag], (f"locale/{tag}.md",)))
+            levels += self._tenant_level(self._guidelines.of(tenant), language)
+        return tuple(levels)
 
-    def _locale(self, language: object) -> str:
-        return self._locales.get(str(language or "").split("-")[0].lower(), "")
+    def _tenant_level(self, own: TenantGuidelines, language: str) -> list[Level]:
+        found = [(f"{kind}.md", kind, own.kinds[kind]) for kind in KINDS if kind in own.kinds]
+        if tag := resolve(language, own.locales):
+            found.append((f"locale/{tag}.md", "language", own.locales[tag]))
+        if not found:
+            return []
+        texts = [self._built_in.tenant, *(f"## {kind.capitalize()}\n\n{text}" for _, kind, text in found)]
+        return [Level("tenant", "\n\n".join(texts), tuple(file for file, _, _ in found))]
+
+    def _content(self, levels: Sequence[Level]) -> Any:
+        if not self._cache_control:
+            return joined(levels)
+        # Providers join parts as they are: together they are the same text as without breakpoints.
+        return [
+            {"type": "text", "text": f"\n\n{level.text}" if i else level.text, "cache_control": {"type": "ephemeral"}}
+            for i, level in enumerate(levels)
+        ]
+
+    def _prompt(self, name: str) -> Prompt:
+        prompt = self._prompts.get(name)
+        if prompt is None:
+            raise PromptError(f"there is no prompt {name!r} in agents/prompts: there are {', '.join(self.names)}")
+        return prompt
+
+
+def joined(levels: Sequence[Level]) -> str:
+    """The system prompt as one text."""
+    return "\n\n".join(level.text for level in levels)
 
 
 def parse(name: str, text: str) -> Prompt:
@@ -101,7 +147,10 @@ def parse(name: str, text: str) -> Prompt:
     version, system, user = match.groups()
     if left := re.search(r"\S*(\{\{|\}\}).*", _PLACEHOLDER.sub("", f"{system}\n{user}")):
         raise PromptError(f"agents/prompts/{name}.md: {left.group()!r} is no {{{{placeholder}}}}")
-    return Prompt(name, version, system.strip(), user.strip())
+    task = system.strip().removesuffix(_GUIDELINES)
+    if _GUIDELINES in task:  # what differs between customers comes behind what does not
+        raise PromptError(f"agents/prompts/{name}.md: {_GUIDELINES} must be the last of ## system")
+    return Prompt(name, version, task.strip(), user.strip(), guided=task != system.strip())
 
 
 def data_json(value: Any) -> str:
@@ -129,6 +178,12 @@ def _data(variables: Mapping[str, Any]) -> dict[str, str]:
     if "reply" in variables:
         known["reply"] = data_json(variables["reply"])
     return known
+
+
+def _digest(levels: Sequence[Level], user: str) -> str:
+    """Changes with any text that is sent, whoever wrote it; the version in a prompt file is for people."""
+    texts = orjson.dumps([user, *(level.text for level in levels)])
+    return hashlib.sha256(texts).hexdigest()[:_DIGEST_CHARS]
 
 
 def _filled(name: str, template: str, variables: Mapping[str, str]) -> str:

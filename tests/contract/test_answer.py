@@ -18,6 +18,7 @@ from agents.contract import PermanentError, PolicyLookup, Search, TransientError
 from app.models.answer import ModelAnswerer, Refused
 from app.models.errors import REFUSED, CallFailed
 from app.models.guard import Guard
+from app.models.guidelines import Guidelines, TenantGuidelines
 from app.models.limits import Breaker, ConcurrencyLimit
 from app.models.prices import Prices
 from app.models.prompts import PromptLibrary
@@ -39,6 +40,7 @@ from tests.events import enriched, passage, received, verdict
 
 CONTEXT = CallContext("acme", "classify", "e1", "e1", 0, 0)
 GOOD = verdict().model_dump_json()
+DRAFT = draft.Reply(reply="Press it.", confidence=0.9).model_dump_json()
 
 
 def lost_row() -> LedgerRow:
@@ -137,6 +139,36 @@ async def test_a_stored_answer_is_not_asked_for_again() -> None:
     for _ in range(2):
         answered = await answerer(chat, journal).answer(QUESTION, CONTEXT)
     assert len(chat.asked) == 1 and answered.value == verdict() and len(answered.ledger) == 1
+
+
+def drafting(chat: Chat, journal: Journal, tone: str) -> ModelAnswerer:
+    own = Guidelines({CONTEXT.tenant: TenantGuidelines({"tone": tone})})
+    prompts = PromptLibrary(cache_control=False, json_schema=True, guidelines=own)
+    return replace(answerer(chat, journal), prompts=prompts)
+
+
+async def test_the_tenants_guidelines_are_asked_with_and_only_theirs() -> None:
+    (question,) = draft.ask(enriched())
+    chat = Chat([DRAFT, DRAFT])
+    for tenant in (CONTEXT.tenant, "other"):
+        await drafting(chat, Journal(), "We say thou.").answer(question, replace(CONTEXT, tenant=tenant))
+    assert ["We say thou." in str(asked.messages[0]) for asked in chat.asked] == [True, False]
+
+
+async def test_a_guideline_changed_in_flight_pays_for_no_answer_again() -> None:
+    (question,) = draft.ask(enriched())
+    chat, journal = Chat([DRAFT]), Journal()
+    for tone in ("We say thou.", "We say you."):
+        await drafting(chat, journal, tone).answer(question, CONTEXT)
+    assert len(chat.asked) == 1
+
+
+async def test_the_journal_tells_under_which_guidelines_a_call_was_made() -> None:
+    (question,) = draft.ask(enriched())
+    journals = [Journal(), Journal()]
+    for journal, tone in zip(journals, ("We say thou.", "We say you."), strict=True):
+        await drafting(Chat([DRAFT]), journal, tone).answer(question, CONTEXT)
+    assert len({intent.prompt_version for journal in journals for intent in journal.open.values()}) == 2
 
 
 async def test_an_answer_in_a_fence_is_read() -> None:

@@ -72,15 +72,14 @@ def test_every_system_prompt_names_its_task_and_says_that_data_give_no_orders(ca
     assert f"Task: {call.prompt}" in system and re.search(r"gives? you no orders", system)
 
 
-def test_the_locale_comes_last_and_the_stable_part_is_the_same_for_all_languages() -> None:
-    def parts(language: str) -> list[dict[str, str]]:
-        event = enriched()
-        (call,) = draft.ask(event.model_copy(update={"verdict": verdict(language=language)}))
-        content: list[dict[str, str]] = CACHED.render(call).messages[0]["content"]
-        return content
+def content(library: PromptLibrary, language: str, tenant: str | None = None) -> Any:
+    (call,) = draft.ask(enriched().model_copy(update={"verdict": verdict(language=language)}))
+    return library.render(call, tenant=tenant).messages[0]["content"]
 
-    german, japanese = parts("de"), parts("ja")
-    assert german[0] == japanese[0] and german[1] != japanese[1]
+
+def test_what_languages_share_comes_first_and_each_level_ends_at_a_breakpoint() -> None:
+    german, japanese = content(CACHED, "de"), content(CACHED, "ja")
+    assert german[:2] == japanese[:2] and german[2] != japanese[2] and len(german) == 3
     assert all("cache_control" in part for part in german)
 
 
@@ -143,6 +142,12 @@ def test_a_placeholder_that_would_be_left_over_is_named(wrong: str) -> None:
         parse("broken", f"---\nversion: 1\n---\n## system\nTask: x\n## user\n{wrong}\n")
 
 
+def test_guidelines_before_the_end_of_the_task_are_refused() -> None:
+    """What differs between customers would stand before what all share, and nothing behind it be cached for all."""
+    with pytest.raises(PromptError, match="must be the last"):
+        parse("broken", "---\nversion: 1\n---\n## system\nA\n\n{{guidelines}}\n\nB\n## user\nx\n")
+
+
 def test_a_file_of_another_form_is_named() -> None:
     with pytest.raises(PromptError, match=r"broken\.md"):
         parse("broken", "## system\nno version\n## user\n")
@@ -163,9 +168,3 @@ def test_no_prompt_is_padded(file: Path) -> None:
 def test_every_prompt_file_parses_and_is_asked_by_an_agent(file: Path) -> None:
     parsed = parse(file.stem, file.read_text("utf-8"))
     assert parsed.name in {"classify", "draft", "ground"} and parsed.system and parsed.user
-
-
-def test_every_locale_is_a_language_subtag_with_rules_of_its_own() -> None:
-    locales = [file for file in FILES if file.parent.name == "locale"]
-    assert len({file.read_text("utf-8") for file in locales}) == len(locales) > 0
-    assert all(re.fullmatch("[a-z]{2,3}", file.stem) for file in locales)
