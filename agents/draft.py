@@ -1,7 +1,8 @@
 """tickets.enriched -> tickets.drafted: a reply in the customer's language that cites the passages.
 
-A draft that cites what was not retrieved is asked for once more; if that fails too, the invalid ids stay out of the
-citations, the confidence is 0, and routing sends the draft to a person.
+A draft that cites what was not retrieved, or says a number, link or quote that stands nowhere, is asked for once more.
+If that fails too, invalid ids stay out of the citations and cost all confidence, what is unfounded stays in the draft
+as a finding, and routing sends it to a person.
 """
 
 from __future__ import annotations
@@ -11,10 +12,14 @@ from typing import Annotated
 from pydantic import Field
 
 from agents.contract import Agent, ModelCall
+from agents.evidence import unfounded
 from schemas.event import Value
 from schemas.tickets import Confidence, Draft, TicketDrafted, TicketEnriched
 
 BODY_CHARS_MAX = 6_000
+# Of what a model made up: enough to know it again, too little to steer by.
+SHOWN_MAX = 10
+SHOWN_CHARS_MAX = 60
 
 
 class Reply(Value):
@@ -36,11 +41,8 @@ def ask(event: TicketEnriched) -> tuple[ModelCall[Reply]]:
 
 
 def follow_up(event: TicketEnriched, reply: Reply) -> tuple[ModelCall[Reply], ...]:
-    if not (unknown := _unknown(event, reply)):
-        return ()
-    return (
-        _call(event, correction=f"Your last reply cited {', '.join(unknown)}, which is not in the knowledge base."),
-    )
+    correction = _correction(_unknown(event, reply), _unfounded(event, reply))
+    return (_call(event, correction=correction),) if correction else ()
 
 
 def decide(event: TicketEnriched, reply: Reply, repaired: Reply | None = None) -> TicketDrafted:
@@ -50,6 +52,7 @@ def decide(event: TicketEnriched, reply: Reply, repaired: Reply | None = None) -
         body=final.reply,
         citations=tuple(dict.fromkeys(cited for cited in final.citations if cited not in unknown)),
         unanswered=final.unanswered,
+        unfounded=_unfounded(event, final),
         confidence=0.0 if unknown else final.confidence,
         model=final.model,
     )
@@ -78,6 +81,24 @@ def _call(event: TicketEnriched, *, correction: str) -> ModelCall[Reply]:
 def _unknown(event: TicketEnriched, reply: Reply) -> tuple[str, ...]:
     known = {passage.document_id for passage in event.passages}
     return tuple(cited for cited in dict.fromkeys(reply.citations) if cited not in known)
+
+
+def _unfounded(event: TicketEnriched, reply: Reply) -> tuple[str, ...]:
+    ticket = event.ticket
+    return unfounded(reply.reply, event.passages, f"{ticket.subject}\n{ticket.body[:BODY_CHARS_MAX]}")
+
+
+def _correction(unknown: tuple[str, ...], invented: tuple[str, ...]) -> str:
+    faults = []
+    if unknown:
+        faults.append(f"cited {_shown(unknown)}, which is not in the knowledge base")
+    if invented:
+        faults.append(f"said {_shown(invented)}, which stands neither in the knowledge base nor in the message")
+    return f"Your last reply {', and '.join(faults)}." if faults else ""
+
+
+def _shown(texts: tuple[str, ...]) -> str:
+    return ", ".join(text[:SHOWN_CHARS_MAX] for text in texts[:SHOWN_MAX])
 
 
 AGENT = Agent(

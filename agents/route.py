@@ -7,11 +7,13 @@ would allow sending.
 from __future__ import annotations
 
 from agents.contract import Agent, ModelCall, PolicyLookup
+from agents.signs import repeats_instructions, signs
 from schemas.policy import Mode, TenantPolicy
 from schemas.tickets import Category, Grounding, Priority, Route, Stake, TicketDrafted, TicketRouted
 
 # These cannot wait in the ordinary queue.
 ESCALATED_STAKES = frozenset({Stake.LEGAL, Stake.SECURITY})
+UNFOUNDED_SHOWN_MAX = 5
 # Nothing in these categories is answered by itself, whatever a tenant graduated.
 NEVER_SENT_CATEGORIES = frozenset(
     {
@@ -105,8 +107,20 @@ def vetoes(event: TicketDrafted, policy: TenantPolicy) -> tuple[str, ...]:
         (not event.passages, "nothing was found in the knowledge base"),
         (not draft.citations, "the reply cites nothing"),
         (bool(draft.unanswered), "some questions are left open"),
+        (bool(draft.unfounded), f"stands nowhere but in the reply: {', '.join(draft.unfounded[:UNFOUNDED_SHOWN_MAX])}"),
+        (repeats_instructions(draft.body), "the reply repeats the instructions it was written by"),
     )
-    return tuple(reason for applies, reason in checks if applies)
+    return (*(reason for applies, reason in checks if applies), *_suspicions(event))
+
+
+def _suspicions(event: TicketDrafted) -> tuple[str, ...]:
+    """Signs that the message, or an article that was read, was made to steer a model."""
+    ticket = event.ticket
+    found = [f"the message holds {sign}" for sign in signs(f"{ticket.subject}\n{ticket.body}")]
+    articles = [p.document_id for p in event.passages if signs(f"{p.title}\n{p.heading}\n{p.text}")]
+    if articles:
+        found.append(f"articles hold signs of tampering: {', '.join(dict.fromkeys(articles))}")
+    return tuple(found)
 
 
 AGENT = Agent(name="route", consumes=TicketDrafted, produces=TicketRouted, ask=ask, follow_up=follow_up, decide=decide)

@@ -109,6 +109,9 @@ class Draft(Value):
     body: str
     citations: tuple[str, ...] = ()
     unanswered: tuple[str, ...] = Field(default=(), description="questions that the passages don't answer")
+    unfounded: Annotated[tuple[str, ...], Field(max_length=20)] = Field(
+        default=(), description="what the reply says and neither the passages nor the ticket do"
+    )
     confidence: Confidence
     model: str = Field(default="", description="the model that wrote it; offline-* is not a language model")
 

@@ -20,7 +20,7 @@ verdicts = st.builds(
 )
 drafts = st.builds(
     Draft, body=st.just("Hi"), citations=st.sampled_from([(), ("printing",)]),
-    unanswered=st.sampled_from([(), ("and my invoice?",)]), confidence=st.floats(0, 1),
+    unanswered=st.sampled_from([(), ("and my invoice?",)]), unfounded=st.sampled_from([(), ("12 €",)]), confidence=st.floats(0, 1),
 )  # fmt: skip
 policies = st.builds(
     TenantPolicy, tenant=st.just("acme"), mode=st.sampled_from(Mode),
@@ -44,7 +44,7 @@ def test_what_is_sent_has_passed_every_check(verdict, draft, policy, grounding, 
     assert verdict.priority is Priority.LOW and verdict.category not in route.NEVER_SENT_CATEGORIES
     assert policy.mode is Mode.AUTO and policy.calibrated and verdict.category in policy.graduated
     assert min(verdict.confidence, draft.confidence) >= policy.confidence_min
-    assert draft.citations and not draft.unanswered and found
+    assert draft.citations and not draft.unanswered and not draft.unfounded and found
     assert grounding is not None and grounding.supported
 
 

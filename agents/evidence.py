@@ -1,0 +1,190 @@
+"""What a reply says that neither the passages nor the ticket say: quotes, numbers, prices, dates, links, addresses.
+
+Comparison only: nothing here understands a sentence. In doubt a thing counts as not found, and a person looks.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+
+from agents.figures import Figure, Reading, figures, plain
+from schemas.tickets import Passage
+
+FINDINGS_MAX = 20
+FINDING_CHARS_MAX = 200
+# Longer than any chunk of an article; what a passage says beyond it counts as not said.
+SOURCE_CHARS_MAX = 20_000
+QUOTE_CHARS_MAX = 2_000
+
+
+def unfounded(reply: str, passages: Sequence[Passage], message: str) -> tuple[str, ...]:
+    """What occurs only in the reply, as it is written there. ``message`` is the ticket as far as the model saw it.
+
+    The passages must be ones that may be shown to a customer.
+    """
+    texts = [message, *(text for p in passages for text in (p.title, p.heading, p.text, p.url or ""))]
+    sources = [text[:SOURCE_CHARS_MAX] for text in texts if text]
+    claimed = _without_citations(reply, passages)
+    found = [*_foreign_quotes(claimed, sources), *_foreign_links(claimed, sources), *_foreign_figures(claimed, sources)]
+    return tuple(dict.fromkeys(text[:FINDING_CHARS_MAX] for text in found))[:FINDINGS_MAX]
+
+
+def _without_citations(reply: str, passages: Iterable[Passage]) -> str:
+    for document_id in {passage.document_id for passage in passages}:
+        reply = reply.replace(f"[{document_id}]", " ")
+    return reply
+
+
+# --- quotes
+
+_CLOSERS = {
+    "“": "”“", "„": "“”", "”": "”", "«": "»", "»": "«»", "‹": "›", "「": "」", "『": "』", "《": "》", "‘": "’",
+    '"': '"',
+}  # fmt: skip
+_HEBREW = re.compile(r"[\u05d0-\u05ea]")
+
+
+def quotes(text: str) -> Iterator[str]:
+    """What stands between quotation marks on one line, without them."""
+    at = 0
+    while at < len(text):
+        closers = _CLOSERS.get(text[at])
+        if closers and not _is_inside_word(text, at):
+            end = next((n for n in range(at + 1, min(len(text), at + QUOTE_CHARS_MAX)) if text[n] in closers + "\n"), 0)
+            if end and text[end] != "\n":
+                yield text[at + 1 : end]
+                at = end
+        at += 1
+
+
+def _is_inside_word(text: str, at: int) -> bool:
+    """Hebrew writes abbreviations with a mark before the last letter."""
+    return 0 < at < len(text) - 1 and bool(_HEBREW.match(text[at - 1]) and _HEBREW.match(text[at + 1]))
+
+
+def words(text: str) -> str:
+    """Letters, digits and marks in one case, single spaces between and around."""
+    kept = (char if unicodedata.category(char)[0] in "LMN" else " " for char in plain(text).casefold())
+    return f" {' '.join(''.join(kept).split())} "
+
+
+# Written without spaces, or with endings grown on: a quote may begin and end anywhere.
+_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+
+
+def _foreign_quotes(reply: str, sources: Sequence[str]) -> Iterator[str]:
+    said = [words(source) for source in sources]
+    for quote in quotes(reply):
+        wanted = words(quote)
+        if _UNSPACED.search(wanted):
+            wanted = wanted.strip()
+        if wanted.strip() and not any(wanted in text for text in said):
+            yield quote.strip()
+
+
+# --- links and addresses
+
+_EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
+_LINK = re.compile(
+    r"[a-z][a-z0-9+.-]{1,20}://[^\s<>\"“”„«»「」『』|\\^`{}]+"
+    r"|(?:mailto|tel|sms|data|javascript):[^\s<>\"“”]+"
+    r"|(?<![\w@.-])(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}(?![\w@])(?:[:/?#][^\s<>\"“”„«»「」『』|\\^`{}]*)?",
+    re.IGNORECASE,
+)
+_TRACKING = re.compile(r"(?:utm_\w+|gclid|fbclid|msclkid|yclid|dclid|mc_[ce]id|igshid|_ga|_gl)=[^&#]*&?", re.IGNORECASE)
+_TRAILING = ".,;:!?'\"»”’*_。、，；：！？…"
+
+
+def _foreign_links(reply: str, sources: Sequence[str]) -> Iterator[str]:
+    known = {form for source in sources for _, form in _links(source)}
+    # Text without spaces runs on behind a link.
+    known |= {_ascii_beginning(form) for form in known}
+    for text, form in _links(reply):
+        if form not in known and (form.isascii() or _ascii_beginning(form) not in known):
+            yield text
+
+
+def _links(text: str) -> Iterator[tuple[str, str]]:
+    """Each link and e-mail address as written and as compared."""
+    clean = "".join(char for char in text if unicodedata.category(char) != "Cf")
+    for match in _EMAIL.finditer(clean):
+        yield match[0], match[0].casefold().rstrip(".")
+    for match in _LINK.finditer(_EMAIL.sub(" ", clean)):
+        written = _trimmed(match[0])
+        yield written, _compared(written)
+
+
+def _trimmed(link: str) -> str:
+    while link and (link[-1] in _TRAILING or any(link[-1] == c and link.count(c) > link.count(o) for o, c in _PAIRS)):
+        link = link[:-1]
+    return link
+
+
+_PAIRS = (("(", ")"), ("[", "]"), ("（", "）"))
+
+
+def _compared(link: str) -> str:
+    """Without what does not change where it leads: http or https, case of the host, tracking, a slash at the end."""
+    rest = re.sub(r"^https?://", "", link, flags=re.IGNORECASE)
+    host, cut, path = _cut(rest)
+    path, hash_, fragment = path.partition("#")
+    path = _TRACKING.sub("", path).rstrip("?&")
+    return f"{host.casefold()}{(cut + path).rstrip('/')}{hash_}{fragment}"
+
+
+def _cut(link: str) -> tuple[str, str, str]:
+    match = re.search(r"[/?#]", link)
+    return (link[: match.start()], match[0], link[match.end() :]) if match else (link, "", "")
+
+
+def _ascii_beginning(link: str) -> str:
+    return re.match(r"[\x21-\x7e]*", link)[0].rstrip(_TRAILING + "/")  # type: ignore[index]  # matches always
+
+
+# --- numbers, prices, dates
+
+
+def _foreign_figures(reply: str, sources: Sequence[str]) -> Iterator[str]:
+    said: set[Reading] = set()
+    for source in sources:
+        for figure in figures(_without_links(plain(source))):
+            said |= figure.readings | figure.parts
+    text = _without_links(plain(reply))
+    for figure in _claims(text):
+        if said.isdisjoint(figure.readings):
+            yield figure.text
+
+
+def _without_links(text: str) -> str:
+    return _LINK.sub(" ", _EMAIL.sub(" ", text))
+
+
+_ITEM = re.compile(
+    r"(?:^|(?<=[.!?:;,]))[ \t]*[-*•(]?(?P<n>\d{1,2})(?:[.)\ufe0f\u20e3、]+|: )(?=\s|[^\W\d_])", re.MULTILINE
+)
+_STEP = (
+    r"(?:step|schritt|étape|etape|paso|passo|passaggio|шаг|крок|krok|stap|steg|trin|vaihe|ad[ıi]m|步骤|步驟|第|단계|ステップ|手順"
+    r"|خطوة|الخطوة|שלב|चरण|ধাপ|ขั้นตอนที่|ขั้นที่|bước|langkah|lépés|pasul|βήμα|стъпка|korak|žingsni\w*|solis|samm|pas|مرحله)"
+)
+_MENTION = re.compile(
+    rf"{_STEP} ?(?P<n>\d{{1,2}})(?!\d|[.,:]\d)|(?<!\d)(?P<m>\d{{1,2}}) ?(?:단계|步|\. lépés)", re.IGNORECASE
+)
+
+
+def _claims(text: str) -> Iterator[Figure]:
+    """The figures of a reply but the numbers of its own list, which count from 1."""
+    items, last = set(), 0
+    marks = sorted([*_ITEM.finditer(text), *_MENTION.finditer(text)], key=lambda match: match.start())
+    for match in marks:
+        name = match.lastgroup or "n"
+        if int(match[name]) == last + 1 or (match.re is _MENTION and 1 <= int(match[name]) <= last):
+            items.add(match.start(name))
+            last = max(last, int(match[name]))
+    for at in items:
+        end = at
+        while end < len(text) and text[end].isdecimal():
+            end += 1
+        text = text[:at] + "\n" * (end - at) + text[end:]
+    yield from figures(text)
