@@ -18,7 +18,7 @@ import typer
 import uvloop
 
 from agents.pipeline import STAGES
-from app.cli import dead_letters, shared
+from app.cli import dead_letters, prompt, shared
 from app.cli.shared import AsJson, err, out
 from app.cli.verify import verify
 
@@ -33,6 +33,7 @@ app.add_typer(topics_app, name="topics")
 app.add_typer(db_app, name="db")
 app.add_typer(kb_app, name="kb")
 app.add_typer(dead_letters.app, name="dlq")
+app.add_typer(prompt.app, name="prompt")
 
 Tenant = Annotated[str, typer.Option("--tenant", "-t", help="Whose: lower-case letters, digits, - and _.")]
 
