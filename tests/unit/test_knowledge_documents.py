@@ -59,12 +59,6 @@ def test_a_missing_path_says_so(tmp_path: Path) -> None:
         list(read(tmp_path / "none"))
 
 
-def test_another_format_says_which_are_read(tmp_path: Path) -> None:
-    (tmp_path / "a.pdf").touch()
-    with pytest.raises(PermanentError, match=r"neither \.md nor \.jsonl"):
-        list(read(tmp_path / "a.pdf"))
-
-
 def test_the_digest_changes_with_every_field() -> None:
     fields = {"document_id": "a", "title": "T", "text": "x", "url": None, "locale": None, "audience": "public"}
     changes = [
