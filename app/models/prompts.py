@@ -12,6 +12,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import resources
 from typing import Any
 
@@ -83,12 +84,13 @@ class PromptLibrary:
         if unknown := sorted(call.variables.keys() - _VARIABLES):
             raise PromptError(f"prompt {prompt.name!r} was given {', '.join(unknown)}, which no prompt can show")
         language = str(call.variables.get("language") or "")
-        levels = self.levels(call.prompt, tenant=tenant, language=language, reply=call.reply)
+        reply: type[BaseModel] = call.reply
+        levels = self.levels(call.prompt, tenant=tenant, language=language, reply=reply)
         user = _filled(prompt.name, prompt.user, _data(call.variables)).strip()
         return Rendered(
             messages=({"role": "system", "content": self._content(levels)}, {"role": "user", "content": user}),
             version=f"{prompt.name}/{prompt.version}+{_digest(levels, prompt.user)}",
-            response_format=_response_format(call) if self._json_schema else None,
+            response_format=_response_format(reply) if self._json_schema else None,
         )
 
     def levels(
@@ -98,8 +100,7 @@ class PromptLibrary:
         prompt = self._prompt(name)
         task = _filled(name, prompt.system, {})
         if reply is not None and not self._json_schema:
-            schema = orjson.dumps(reply_schema(reply)).decode()
-            task += f"\n\nAnswer with the JSON object only, of this JSON Schema:\n{schema}"
+            task += f"\n\n{_described(reply)}"
         levels = [Level("task", task, (f"{name}.md",))]
         if prompt.guided:
             kinds = self._built_in.kinds
@@ -196,6 +197,13 @@ def _filled(name: str, template: str, variables: Mapping[str, str]) -> str:
     return _PLACEHOLDER.sub(value, template)
 
 
-def _response_format(call: ModelCall[Any]) -> dict[str, Any]:
-    name = call.reply.__name__
-    return {"type": "json_schema", "json_schema": {"name": name, "strict": True, "schema": reply_schema(call.reply)}}
+# A schema takes longer to make than all the rest of a prompt. A class of replies for each prompt.
+@lru_cache(maxsize=32)
+def _response_format(reply: type[BaseModel]) -> dict[str, Any]:
+    name = reply.__name__
+    return {"type": "json_schema", "json_schema": {"name": name, "strict": True, "schema": reply_schema(reply)}}
+
+
+@lru_cache(maxsize=32)
+def _described(reply: type[BaseModel]) -> str:
+    return f"Answer with the JSON object only, of this JSON Schema:\n{orjson.dumps(reply_schema(reply)).decode()}"

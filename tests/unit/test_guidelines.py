@@ -183,7 +183,7 @@ def test_an_empty_file_is_as_none(tmp_path: Path) -> None:
         ({"acme__tone": "x" * (FILE_CHARS_MAX + 1)}, f"tone.md: over {FILE_CHARS_MAX:,} characters"),
         ({"acme__tone": "界" * (FILE_CHARS_MAX * 2)}, "tone.md"),
         ({"acme__locale__de": "x" * (LOCALE_CHARS_MAX + 1)}, f"de.md: over {LOCALE_CHARS_MAX:,} characters"),
-        ({"acme__locale__de": "x", "acme__locale__DE": "y"}, "another file for de"),
+        ({"acme__locale__pt-BR": "x", "acme__locale__pt_br": "y"}, "another file for pt-BR"),
         (
             {f"acme__{kind}": "x" * FILE_CHARS_MAX for kind in KINDS},
             f"{FILE_CHARS_MAX * 3:,} characters together, at most {TENANT_CHARS_MAX:,}",

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from app.cli.main import app
+from app.cli.prompt import app
 from app.config import CONFIG_FILE_VARIABLE, Settings
 from app.models.guidelines import load
 from app.models.prompts import PromptLibrary
@@ -34,7 +34,7 @@ def acme(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def prompt(*arguments: str, code: int = 0) -> str:
-    done = CliRunner().invoke(app, ["prompt", *arguments])
+    done = CliRunner().invoke(app, arguments)
     assert done.exit_code == code, done.output
     return done.output
 
