@@ -19,19 +19,20 @@ import structlog
 from aiokafka.errors import KafkaError
 from pydantic import SecretStr
 
-from agents.contract import Agent
+from agents.contract import Agent, PermanentError
 from app import garbage, metrics
 from app.config import Settings
 from app.kafka.connection import client_options
 from app.kafka.late import LateSender
 from app.kafka.topics import check_topics
-from app.knowledge.documents import Document, Unreadable, read
-from app.knowledge.importing import Imported, import_documents
+from app.knowledge.documents import Document, Found, Unreadable, read
+from app.knowledge.importing import Imported, Plan, import_documents
 from app.knowledge.search import Knowledge
 from app.models import guidelines, prices, provider
 from app.models.answer import ModelAnswerer
 from app.models.client import Chat, Embeddings, PatientEmbeddings
 from app.models.guard import Guard
+from app.models.prices import EmbeddingPrice
 from app.models.prompts import PromptLibrary
 from app.models.rate_headers import Told
 from app.ports import ChatRequest, ProviderAway
@@ -195,24 +196,39 @@ async def create_tenant(settings: Settings, tenant: str) -> bool:
 
 async def import_knowledge(
     settings: Settings,
-    path: Path,
+    source: Path | Iterable[Found],
     tenant: str,
     *,
     on_progress: Callable[[int, int], None],
     on_unreadable: Callable[[Unreadable], None],
+    on_plan: Callable[[Plan, EmbeddingPrice], None] | None = None,
     sync: bool = False,
 ) -> Imported:
     """Raises OSError, TransientError, PermanentError. What cannot be read is reported and passed over."""
     async with AsyncExitStack() as stack:
         pool = await _pool(stack, settings, "deskstream_app", _APP_CONNECTIONS_MAX)
         embedder = PatientEmbeddings(await _embedder(stack, settings))
-        readable = _readable(read(path), on_unreadable)
-        return await import_documents(pool, embedder, readable, tenant=tenant, sync=sync, progress=on_progress)
+        price = EmbeddingPrice(embedder.model, _prices(settings))
+        readable = _readable(read(source) if isinstance(source, Path) else source, on_unreadable)
+        return await import_documents(
+            pool,
+            embedder,
+            readable,
+            tenant=tenant,
+            sync=sync,
+            progress=on_progress,
+            on_plan=(lambda plan: on_plan(plan, price)) if on_plan else None,
+        )
 
 
-def _readable(
-    found: Iterable[Document | Unreadable], on_unreadable: Callable[[Unreadable], None]
-) -> Iterator[Document]:
+def _prices(settings: Settings) -> prices.Prices:
+    try:
+        return prices.load(settings.prices_file)
+    except ValueError as error:
+        raise PermanentError("prices", str(error)) from error
+
+
+def _readable(found: Iterable[Found], on_unreadable: Callable[[Unreadable], None]) -> Iterator[Document]:
     for one in found:
         if isinstance(one, Unreadable):
             on_unreadable(one)

@@ -12,13 +12,13 @@ import signal
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 import uvloop
 
 from agents.pipeline import STAGES
-from app.cli import dead_letters, prompt, shared
+from app.cli import dead_letters, knowledge, prompt, shared
 from app.cli.shared import AsJson, err, out
 from app.cli.verify import verify
 
@@ -28,10 +28,9 @@ app = typer.Typer(
 )  # fmt: skip
 topics_app = typer.Typer(no_args_is_help=True, help="The topics on the broker.")
 db_app = typer.Typer(no_args_is_help=True, help="The database's schema.")
-kb_app = typer.Typer(no_args_is_help=True, help="The tenant's knowledge base.")
 app.add_typer(topics_app, name="topics")
 app.add_typer(db_app, name="db")
-app.add_typer(kb_app, name="kb")
+app.add_typer(knowledge.app, name="kb")
 app.add_typer(dead_letters.app, name="dlq")
 app.add_typer(prompt.app, name="prompt")
 
@@ -41,7 +40,7 @@ Tenant = Annotated[str, typer.Option("--tenant", "-t", help="Whose: lower-case l
 @app.command()
 def run(
     tickets: Annotated[Path | None, typer.Option(help="JSON Lines, plain or .gz.")] = None,
-    kb: Annotated[Path | None, typer.Option(help="Articles: JSON Lines, Markdown, or a folder.")] = None,
+    kb: Annotated[Path | None, typer.Option(help="Articles: a file of any format that is read, or a folder.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many tickets.")] = 200,
     tenant: Tenant = "demo",
     as_json: AsJson = False,
@@ -180,38 +179,6 @@ def db_migrate() -> None:
         return await revision(url)
 
     out.print(f"The schema is at revision {shared.run(upgrade())}.")
-
-
-@kb_app.command("import")
-def kb_import(
-    path: Annotated[Path, typer.Argument(help="JSON Lines, Markdown, or a folder.")],
-    tenant: Tenant,
-    sync: Annotated[bool, typer.Option(help="Also withdraw what is no longer there.")] = False,
-) -> None:
-    """Import articles; only what is new or changed is embedded."""
-    from app.progress import KnowledgeBar
-    from app.wiring import create_tenant, import_knowledge
-
-    settings = shared.resolved(("database_url", "embeddings_base_url"))
-    shared.existing(path, "PATH")
-
-    async def work() -> Any:
-        await create_tenant(settings, tenant)
-        with KnowledgeBar(err) as bar:
-            return await import_knowledge(
-                settings, path, tenant, on_progress=bar.update, on_unreadable=unreadable.append, sync=sync
-            )
-
-    unreadable: list[Any] = []
-    imported = shared.run(work())
-    for one in unreadable:
-        err.print(f"{one.place}: {one.reason}", markup=False, style="yellow", soft_wrap=True)
-    out.print(
-        f"{imported.added} articles added, {imported.updated} updated, {imported.unchanged} unchanged, "
-        f"{imported.withdrawn} withdrawn; {imported.chunks} passages."
-    )
-    if unreadable:
-        raise typer.Exit(1)
 
 
 @app.command("model-server")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pgvector import Vector as PgVector
 
 from agents.contract import PermanentError
-from app.knowledge.chunk import CHUNKER_VERSION, Chunk, chunks
+from app.knowledge.chunk import CHUNKER_VERSION, Chunk, chunks, tokens_estimate
 from app.knowledge.documents import Document
 from app.knowledge.words import configuration, spaced
 from app.ports import Embedder, Vector
@@ -37,6 +37,15 @@ class Imported:
 
 
 @dataclass(frozen=True)
+class Plan:
+    """What an import is about to embed. The tokens are an estimate, rather too many than too few."""
+
+    documents: int
+    chunks: int
+    tokens: int
+
+
+@dataclass(frozen=True)
 class _Cut:
     document: Document
     digest: bytes
@@ -49,12 +58,12 @@ class _Cut:
 
 async def import_documents(
     pool: Pool, embedder: Embedder, documents: Iterable[Document], *, tenant: str, collection: str = "default",
-    sync: bool = False, progress: Progress = lambda done, total: None,
+    sync: bool = False, progress: Progress = lambda done, total: None, on_plan: Callable[[Plan], None] | None = None,
 ) -> Imported:  # fmt: skip
     """Each document is kept as soon as it is embedded: an import that was broken off goes on where it was.
 
     ``sync`` withdraws the documents of ``collection`` that are not among ``documents``. ``progress`` gets characters
-    done and characters in all.
+    done and characters in all, ``on_plan`` what there is to embed before any of it is.
     """
     by_id = {document.document_id: document for document in documents}
     if len(by_id) > DOCUMENTS_MAX:
@@ -70,6 +79,8 @@ async def import_documents(
             run.done.unchanged += 1
         else:
             changed.append(_Cut(document, digest, chunks(document.body)))
+    if on_plan is not None:
+        on_plan(_plan(changed))
     await run.add_all(changed, progress)
     if sync:
         vanished = [id_ for id_, row in here.items() if row["collection"] == collection and id_ not in by_id]
@@ -163,6 +174,11 @@ class _Import:
         self.done.chunks += len(cut.chunks)
         self.done.added += old is None
         self.done.updated += old is not None
+
+
+def _plan(changed: Sequence[_Cut]) -> Plan:
+    tokens = sum(tokens_estimate(_passage(cut.document, chunk)) for cut in changed for chunk in cut.chunks)
+    return Plan(len(changed), sum(len(cut.chunks) for cut in changed), tokens)
 
 
 def _batches(cuts: Iterable[_Cut]) -> Iterator[list[_Cut]]:

@@ -61,6 +61,22 @@ class Prices:
         return self.overrides.get(model) or _list_price(model)
 
 
+@dataclass(frozen=True)
+class EmbeddingPrice:
+    """What an import costs, in words. ``model`` is the label under which vectors are kept."""
+
+    model: str
+    prices: Prices
+
+    def said(self, tokens: int) -> str:
+        if self.model.startswith(OFFLINE_PREFIX):
+            return "nothing to pay: the embedded model"
+        cost_usd, known = self.prices.cost_usd(self.model, Usage(input_tokens=tokens))
+        if not known:
+            return f"the price of {self.model} is not known: name it in PRICES_FILE"
+        return f"${cost_usd:.4f} at {self.model}'s list price"
+
+
 def load(file: Path | None) -> Prices:
     """``file``: TOML, a table for each model: ["my-model"] input = 1.0, output = 5.0. Raises ValueError, OSError."""
     if file is None:
