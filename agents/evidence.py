@@ -24,10 +24,26 @@ def unfounded(reply: str, passages: Sequence[Passage], message: str) -> tuple[st
 
     The passages must be ones that may be shown to a customer.
     """
-    texts = [message, *(text for p in passages for text in (p.title, p.heading, p.text, p.url or ""))]
-    sources = [text[:SOURCE_CHARS_MAX] for text in texts if text]
+    sources = [*_texts(passages), message[:SOURCE_CHARS_MAX]]
     claimed = _without_citations(reply, passages)
     found = [*_foreign_quotes(claimed, sources), *_foreign_links(claimed, sources), *_foreign_figures(claimed, sources)]
+    return _reported(found)
+
+
+def unvouched(reply: str, passages: Sequence[Passage]) -> tuple[str, ...]:
+    """Links, addresses and prices that no passage has. That a customer wrote them makes them none of ours."""
+    sources = _texts(passages)
+    claimed = _without_citations(reply, passages)
+    prices = _foreign_figures(claimed, sources, only_prices=True)
+    return _reported([*_foreign_links(claimed, sources), *prices])
+
+
+def _texts(passages: Iterable[Passage]) -> list[str]:
+    texts = (text for p in passages for text in (p.title, p.heading, p.text, p.url or ""))
+    return [text[:SOURCE_CHARS_MAX] for text in texts if text]
+
+
+def _reported(found: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text[:FINDING_CHARS_MAX] for text in found))[:FINDINGS_MAX]
 
 
@@ -146,14 +162,14 @@ def _ascii_beginning(link: str) -> str:
 # --- numbers, prices, dates
 
 
-def _foreign_figures(reply: str, sources: Sequence[str]) -> Iterator[str]:
+def _foreign_figures(reply: str, sources: Sequence[str], *, only_prices: bool = False) -> Iterator[str]:
     said: set[Reading] = set()
     for source in sources:
         for figure in figures(_without_links(plain(source))):
             said |= figure.readings | figure.parts
     text = _without_links(plain(reply))
     for figure in _claims(text):
-        if said.isdisjoint(figure.readings):
+        if said.isdisjoint(figure.readings) and (figure.is_price or not only_prices):
             yield figure.text
 
 

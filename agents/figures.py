@@ -27,6 +27,10 @@ class Figure:
     readings: frozenset[Reading]
     parts: frozenset[Reading] = frozenset()  # what it also says: the number of a price, the days and years of a date
 
+    @property
+    def is_price(self) -> bool:
+        return any(reading[0] == "amount" and reading[1] != "%" for reading in self.readings)
+
 
 def plain(text: str) -> str:
     """One form for what can be written in several: decimal digits, full-width signs, spaces; no invisible characters.

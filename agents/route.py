@@ -7,13 +7,14 @@ would allow sending.
 from __future__ import annotations
 
 from agents.contract import Agent, ModelCall, PolicyLookup
+from agents.evidence import unvouched
 from agents.signs import repeats_instructions, signs
 from schemas.policy import Mode, TenantPolicy
 from schemas.tickets import Category, Grounding, Priority, Route, Stake, TicketDrafted, TicketRouted
 
 # These cannot wait in the ordinary queue.
 ESCALATED_STAKES = frozenset({Stake.LEGAL, Stake.SECURITY})
-UNFOUNDED_SHOWN_MAX = 5
+FINDINGS_SHOWN_MAX = 5
 # Nothing in these categories is answered by itself, whatever a tenant graduated.
 NEVER_SENT_CATEGORIES = frozenset(
     {
@@ -85,6 +86,7 @@ def escalations(event: TicketDrafted) -> tuple[str, ...]:
 def vetoes(event: TicketDrafted, policy: TenantPolicy) -> tuple[str, ...]:
     """Every reason, other than grounding, why a person must see the draft first."""
     verdict, draft = event.verdict, event.draft
+    foreign = unvouched(draft.body, event.passages)
     never = verdict.category in NEVER_SENT_CATEGORIES
     checks = (
         (verdict.high_stakes, f"high stakes: {', '.join(verdict.stakes)}"),
@@ -107,7 +109,8 @@ def vetoes(event: TicketDrafted, policy: TenantPolicy) -> tuple[str, ...]:
         (not event.passages, "nothing was found in the knowledge base"),
         (not draft.citations, "the reply cites nothing"),
         (bool(draft.unanswered), "some questions are left open"),
-        (bool(draft.unfounded), f"stands nowhere but in the reply: {', '.join(draft.unfounded[:UNFOUNDED_SHOWN_MAX])}"),
+        (bool(draft.unfounded), f"stands nowhere but in the reply: {', '.join(draft.unfounded[:FINDINGS_SHOWN_MAX])}"),
+        (bool(foreign), f"links or prices that no article has: {', '.join(foreign[:FINDINGS_SHOWN_MAX])}"),
         (repeats_instructions(draft.body), "the reply repeats the instructions it was written by"),
     )
     return (*(reason for applies, reason in checks if applies), *_suspicions(event))

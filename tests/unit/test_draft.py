@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from agents import draft, route
 from agents.draft import Reply
 from schemas.tickets import Claim, Draft, Grounding, Route, Ticket, TicketRouted
@@ -55,6 +57,21 @@ def test_a_draft_with_a_finding_is_never_sent_and_the_reason_names_it() -> None:
     decided, reasons = route.rule(event, open_policy(), SUPPORTED)
     assert decided is Route.REVIEW and any("12 €" in reason for reason in reasons)
     assert route.follow_up(event, open_policy()) == ()
+
+
+@pytest.mark.parametrize("said", ["see https://evil.example", "write to a@evil.example", "you get 480 €"])
+def test_a_link_or_price_that_only_the_customer_gave_is_never_sent(said: str) -> None:
+    event = drafted(
+        ticket=Ticket(ticket_id="t", body=said), draft=Draft(body=said, citations=("printing",), confidence=1)
+    )
+    assert draft.follow_up(enriched(ticket=event.ticket), reply(said)) == ()
+    assert route.rule(event, open_policy(), SUPPORTED)[0] is Route.REVIEW
+
+
+def test_a_link_and_a_price_of_an_article_may_be_sent() -> None:
+    said = "It costs 12 €, see https://a.example."
+    event = drafted(passages=(passage(text=said),), draft=Draft(body=said, citations=("printing",), confidence=1))
+    assert route.rule(event, open_policy(), SUPPORTED)[0] is Route.SEND
 
 
 def test_a_reply_that_repeats_its_instructions_is_never_sent() -> None:

@@ -20,7 +20,8 @@ verdicts = st.builds(
 )
 drafts = st.builds(
     Draft, body=st.just("Hi"), citations=st.sampled_from([(), ("printing",)]),
-    unanswered=st.sampled_from([(), ("and my invoice?",)]), unfounded=st.sampled_from([(), ("12 €",)]), confidence=st.floats(0, 1),
+    unanswered=st.sampled_from([(), ("and my invoice?",)]),
+    unfounded=st.sampled_from([(), ("12 €",)]), confidence=st.floats(0, 1),
 )  # fmt: skip
 policies = st.builds(
     TenantPolicy, tenant=st.just("acme"), mode=st.sampled_from(Mode),
