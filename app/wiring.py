@@ -194,6 +194,18 @@ async def create_tenant(settings: Settings, tenant: str) -> bool:
         return await policies.create_tenant(pool, TenantPolicy(tenant=tenant))
 
 
+async def tenant_policy(settings: Settings, tenant: str) -> TenantPolicy:
+    """Raises PermanentError("unknown_tenant")."""
+    async with AsyncExitStack() as stack:
+        return await policies.Policies(await _pool(stack, settings, "deskstream_app", 1)).policy(tenant)
+
+
+async def set_masking(settings: Settings, tenant: str, on: bool) -> None:
+    """Raises PermanentError("unknown_tenant")."""
+    async with AsyncExitStack() as stack:
+        await policies.set_masking(await _pool(stack, settings, "deskstream_app", 1), tenant, on)
+
+
 async def import_knowledge(
     settings: Settings,
     source: Path | Iterable[Found],

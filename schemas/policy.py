@@ -23,3 +23,4 @@ class TenantPolicy(Value):
     graduated: tuple[Category, ...] = Field(default=(), description="categories whose replies may be sent")
     confidence_min: float = Field(default=0.9, ge=0, le=1)
     calibrated: bool = Field(default=False, description="confidence was fitted on this tenant's reviewed tickets")
+    mask_personal_data: bool = Field(default=False, description="before a ticket's text goes to a provider")

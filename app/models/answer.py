@@ -20,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 from agents.contract import ModelCall, PermanentError, PolicyLookup, Question, Search, TransientError
 from app.models.errors import charged
 from app.models.guard import PLACE_S_MAX, Guard
+from app.models.masking import Mask
 from app.models.prices import Prices
 from app.models.prompts import PromptLibrary, Rendered
 from app.models.reply_schema import asked_fields
@@ -42,6 +43,7 @@ from schemas.usage import Usage
 _ATTEMPTS_MAX = 2  # the first answer and one repair
 _EMBED_TIMEOUT_S = 120.0
 _ERRORS_SHOWN_MAX = 3
+_OF_THE_CUSTOMER = ("subject", "body", "reply", "correction")  # or drawn from what the customer wrote
 _BAD_ANSWER_CHARS_MAX = 4_000
 # How long an intent outlasts its call's own time: the wait for a place, and the work around the call. Were it shorter,
 # somebody else could make the call while it is still under way.
@@ -107,10 +109,14 @@ class ModelAnswerer:
             case PolicyLookup():
                 return Answered(await self.policies.policy(context.tenant))
 
+    async def _mask(self, tenant: str) -> Mask | None:
+        return Mask() if (await self.policies.policy(tenant)).mask_personal_data else None
+
     # -- a chat completion
 
     async def _ask_model(self, call: ModelCall[Any], context: CallContext) -> Answered:
-        rendered = self.prompts.render(call, tenant=context.tenant)
+        mask = await self._mask(context.tenant)
+        rendered = self.prompts.render(_masked(call, mask), tenant=context.tenant)
         ledger: list[LedgerRow] = []
         problem = ""
         for attempt in range(_ATTEMPTS_MAX):
@@ -122,7 +128,7 @@ class ModelAnswerer:
                 stored = overtaken.answer
             kept = orjson.loads(stored)
             try:
-                return Answered(validated(kept, call.reply), tuple(ledger))
+                return Answered(_unmasked(validated(kept, call.reply), mask), tuple(ledger))
             except Malformed as error:
                 problem = str(error)
                 rendered = _with_correction(rendered, kept["text"], problem)
@@ -217,7 +223,9 @@ class ModelAnswerer:
 
     async def _search(self, search: Search, context: CallContext) -> Answered:
         ledger: list[LedgerRow] = []
-        body = search.query.encode()
+        mask = await self._mask(context.tenant)
+        asked = replace(search, query=mask.mask(search.query)) if mask else search
+        body = asked.query.encode()
         intent = Intent(
             key=_key(context, 0),
             root_id=context.root_id,
@@ -229,7 +237,7 @@ class ModelAnswerer:
             cost_usd_max=self.prices.cost_usd_max(self.embedder.model, request_bytes=len(body), output_tokens_max=0),
             timeout_s=_EMBED_TIMEOUT_S + _AROUND_S,
         )
-        vector = np.frombuffer(await self._journalled(intent, ledger, partial(self._embed, search)), np.float32)
+        vector = np.frombuffer(await self._journalled(intent, ledger, partial(self._embed, asked)), np.float32)
         try:
             passages = await self.knowledge.search(
                 tenant=context.tenant, query=search.query, vector=vector, language=search.language, limit=search.limit
@@ -305,6 +313,27 @@ def _unconfirmed(intent: Intent, run: Run) -> LedgerRow:
         provider=intent.provider, model=intent.model, usage=Usage(), cost_usd=intent.cost_usd_max, price_known=True,
         outcome="unconfirmed", latency_s=0.0,
     )  # fmt: skip
+
+
+def _masked(call: ModelCall[Any], mask: Mask | None) -> ModelCall[Any]:
+    """What comes from the customer; a company's articles name its own addresses, and go as they are."""
+    if mask is None:
+        return call
+    own = {name: mask.mask(str(call.variables[name])) for name in _OF_THE_CUSTOMER if call.variables.get(name)}
+    return replace(call, variables={**call.variables, **own})
+
+
+def _unmasked(value: Any, mask: Mask | None) -> Any:
+    """``value`` with the data back in all of its texts."""
+    if mask is None or not mask.found:
+        return value
+    if isinstance(value, str):
+        return mask.unmask(value)
+    if isinstance(value, tuple):
+        return tuple(_unmasked(part, mask) for part in value)
+    if isinstance(value, BaseModel):
+        return value.model_copy(update={name: _unmasked(part, mask) for name, part in value})
+    return value
 
 
 def validated(kept: dict[str, Any], reply: type[BaseModel]) -> Any:

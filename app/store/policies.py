@@ -45,6 +45,13 @@ async def create_tenant(pool: Pool, policy: TenantPolicy, *, name: str | None = 
     async with pool.transaction(policy.tenant) as connection:
         row = await connection.fetchrow(
             query("create_tenant"), policy.tenant, name or policy.tenant, policy.mode, list(policy.graduated),
-            policy.confidence_min, policy.calibrated,
+            policy.confidence_min, policy.calibrated, policy.mask_personal_data,
         )  # fmt: skip
     return row is not None
+
+
+async def set_masking(pool: Pool, tenant: str, on: bool) -> None:
+    """Raises PermanentError("unknown_tenant")."""
+    async with pool.transaction(tenant) as connection:
+        if await connection.fetchrow(query("set_masking"), tenant, on) is None:
+            raise PermanentError("unknown_tenant", f"there is no tenant {tenant!r}")

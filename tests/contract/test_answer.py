@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 from agents import classify, draft
-from agents.contract import PermanentError, PolicyLookup, Search, TransientError
+from agents.contract import PermanentError, PolicyLookup, Question, Search, TransientError
 from app.models.answer import ModelAnswerer, Refused
 from app.models.errors import REFUSED, CallFailed
 from app.models.guard import Guard
@@ -113,7 +113,7 @@ class Knowledge:
 
 class Policies:
     async def policy(self, tenant: str) -> TenantPolicy:
-        return TenantPolicy(tenant=tenant)
+        return TenantPolicy(tenant=tenant, mask_personal_data=tenant == "discreet")
 
 
 def answerer(chat: Chat, journal: Journal | None = None) -> ModelAnswerer:
@@ -283,6 +283,58 @@ async def test_a_search_pays_for_its_vector_once() -> None:
         answered = await answerer(Chat([]), journal).answer(Search("how"), CONTEXT)
     assert answered.value == (passage(),) and len(journal.open) == 1
     assert answered.ledger[0].operation == "embeddings"
+
+
+DISCREET = replace(CONTEXT, tenant="discreet")
+
+
+def a_draft_for(body: str) -> Question:
+    event = enriched()
+    (question,) = draft.ask(event.model_copy(update={"ticket": event.ticket.model_copy(update={"body": body})}))
+    return question
+
+
+def a_reply(text: str, unanswered: Sequence[str] = ()) -> str:
+    return orjson.dumps({"reply": text, "citations": [], "unanswered": unanswered, "confidence": 1}).decode()
+
+
+async def test_a_tenant_s_personal_data_do_not_reach_the_provider_and_are_put_back() -> None:
+    question = a_draft_for("I am anna@example.org. Help?")
+    chat, journal = Chat([a_reply("We wrote to [EMAIL_1].", unanswered=["is [EMAIL_1] mine"])]), Journal()
+    answered = await answerer(chat, journal).answer(question, DISCREET)
+    sent = str(chat.asked[0].messages)
+    assert "[EMAIL_1]" in sent and "anna@" not in sent
+    assert "anna@" not in str(list(journal.answers.values()))
+    assert (answered.value.reply, answered.value.unanswered) == (
+        "We wrote to anna@example.org.", ("is anna@example.org mine",),
+    )  # fmt: skip
+
+
+async def test_a_stored_answer_has_its_data_put_back_too() -> None:
+    question, journal = a_draft_for("I am anna@example.org."), Journal()
+    await answerer(Chat([a_reply("To [EMAIL_1].")]), journal).answer(question, DISCREET)
+    again = await answerer(Chat([]), journal).answer(question, DISCREET)
+    assert again.value.reply == "To anna@example.org."
+
+
+async def test_another_tenant_s_data_go_as_they_are() -> None:
+    chat = Chat([a_reply("x")])
+    await answerer(chat).answer(a_draft_for("I am anna@example.org."), CONTEXT)
+    assert "anna@example.org" in str(chat.asked[0].messages)
+
+
+async def test_a_search_of_a_discreet_tenant_embeds_no_personal_data() -> None:
+    seen: list[str] = []
+
+    class Watched(Embedder):
+        async def embed(self, texts: Sequence[str], *, kind: str, call_id: str | None = None) -> tuple[Vector, Usage]:
+            seen.extend(texts)
+            return await super().embed(texts, kind=kind, call_id=call_id)
+
+    asking = answerer(Chat([]))
+    asking.embedder = Watched()  # type: ignore[assignment] # as in ``answerer``
+    await asking.answer(Search("call +49 30 1234567"), DISCREET)
+    assert seen == ["call [PHONE_1]"]
 
 
 async def test_a_policy_costs_nothing() -> None:

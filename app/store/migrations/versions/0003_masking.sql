@@ -1,0 +1,1 @@
+alter table tenant add column mask_personal_data boolean not null default false;
