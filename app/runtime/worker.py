@@ -304,7 +304,9 @@ class Worker:
 
     async def _let_go(self, numbers: Sequence[int]) -> None:
         """Commit what has finished within ``revoke_s_max``, then write nothing more for these partitions."""
-        leaving = {number: self._partitions[number] for number in numbers if number in self._partitions}
+        # At once out of sight: a rebalance may ask for the same while a drain waits here.
+        leaving = {number: self._partitions.pop(number) for number in numbers if number in self._partitions}
+        committers = [self._committers.pop(number) for number in leaving]
         for partition in leaving.values():
             self._lanes.drop(partition)
         try:
@@ -314,10 +316,10 @@ class Worker:
                         await partition.drained()
         except TimeoutError:
             pass  # the next owner reads what landed, and does the rest again
+        for committer in committers:
+            committer.cancel()
         for number, partition in leaving.items():
             partition.closed = True
-            self._committers.pop(number).cancel()
-            self._partitions.pop(number, None)
             self._observer.partition_event("revoked", self._stage.topic, number)
             # Not waited for, as the others wait for this worker's part in the rebalance: it writes nothing more.
             self._tasks.create_task(partition.close())

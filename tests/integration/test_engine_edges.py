@@ -272,6 +272,24 @@ async def test_a_worker_whose_partitions_are_taken_away_while_it_drains_ends_wel
     assert_once_in_order(sent, got)
 
 
+async def test_a_drain_and_a_rebalance_may_let_go_of_a_partition_at_the_same_time(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = Held(landed=False)
+    monkeypatch.setattr("app.runtime.partition.AIOKafkaProducer", partial(HoldingProducer, held=held))
+    sent: list[tuple[bytes | None, bytes]] = [(b"k%d" % n, b"%d" % n) for n in range(6)]
+    await bench.fill(sent, partition=0)
+    stop, worker = asyncio.Event(), bench.worker(copier(bench), limits=Limits(session_timeout_s=6))
+    working = asyncio.create_task(worker.run(stop))
+    await held.reached.wait()
+    await asyncio.gather(worker._let_go([0, 1]), worker._let_go([0, 1, 2]))
+    stop.set()
+    await _stopped(working)
+    async with running(bench.worker(copier(bench))):
+        got = await bench.read(bench.target, at_least=6)
+    assert_once_in_order(sent, got)
+
+
 class SlowToStop(AIOKafkaProducer):  # type: ignore[misc] # aiokafka has no types
     async def stop(self) -> None:
         await asyncio.sleep(1.9)
