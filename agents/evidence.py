@@ -105,7 +105,7 @@ def _foreign_quotes(reply: str, sources: Sequence[str]) -> Iterator[str]:
 _EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
 _LINK = re.compile(
     r"[a-z][a-z0-9+.-]{1,20}://[^\s<>\"“”„«»「」『』|\\^`{}]+"
-    r"|(?:mailto|tel|sms|data|javascript):[^\s<>\"“”]+"
+    r"|(?<!\w)(?:mailto|tel|sms|data|javascript):(?=[\w+/])[^\s<>\"“”„«»「」『』]+"
     r"|(?<![\w@.-])(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}(?![\w@])(?:[:/?#][^\s<>\"“”„«»「」『』|\\^`{}]*)?",
     re.IGNORECASE,
 )

@@ -15,6 +15,11 @@ from decimal import Decimal
 
 from agents.months import MONTHS
 
+# Short names of months that are everyday words of another language: "des 8" is no date in French.
+_ALSO_WORDS = frozenset(
+    ("ago", "bal", "des", "dub", "led", "lis", "mac", "mar", "marca", "nis", "out", "sau", "set", "tra", "vas")
+)
+
 Reading = tuple[str | int | Decimal | None, ...]
 
 _CENTURY = 2000
@@ -247,6 +252,8 @@ def _date(match: re.Match[str]) -> Figure | None:
         parts |= {("day", None, month, day), ("day", year, month, None)}
     if not groups.get("y") and (number := re.fullmatch(r"(\d+\.\d+)\.", match[0])):
         readings |= readings_of(number[1])  # "1.2." may be a version at the end of a sentence
+    if not groups.get("y") and (groups.get("m") or "").casefold() in _ALSO_WORDS:
+        readings |= readings_of(groups["d"] or "")
     return Figure(match[0].strip(" .,"), match.start(), frozenset(readings), frozenset(parts))
 
 

@@ -154,6 +154,11 @@ def test_in_doubt_a_figure_is_not_found(reply: str, text: str, why: str) -> None
         ("F5키", "Press F5."),
         ("from 5 to 20", "20, then 5"),
         ("on 3 May", "what about 3 May?"),
+        ("des 8 caractères", "of 8 characters"),
+        ("tra 5 giorni", "in 5 days"),
+        ("8 out of 10", "8 of 10"),
+        ("macOS: Mac 14", "macOS 14"),
+        ("「data:」", "data"),
     ],
 )
 def test_the_same_figure_is_found(reply: str, text: str) -> None:
