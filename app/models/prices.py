@@ -19,6 +19,7 @@ from app.models.provider import OFFLINE_PREFIX
 from schemas.usage import Usage
 
 _MILLION = Decimal(1_000_000)
+_SHOWN_USD_MIN = Decimal("0.0001")
 
 
 class Price(BaseModel):
@@ -74,7 +75,8 @@ class EmbeddingPrice:
         cost_usd, known = self.prices.cost_usd(self.model, Usage(input_tokens=tokens))
         if not known:
             return f"the price of {self.model} is not known: name it in PRICES_FILE"
-        return f"${cost_usd:.4f} at {self.model}'s list price"
+        shown = f"${cost_usd:.4f}" if cost_usd >= _SHOWN_USD_MIN or not cost_usd else f"under ${_SHOWN_USD_MIN}"
+        return f"{shown} at {self.model}'s list price"
 
 
 def load(file: Path | None) -> Prices:
