@@ -42,7 +42,7 @@ _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _CHARSET = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?\s*([\w.:-]+)", re.IGNORECASE)
 _CHARSET_BYTES = 4_096
 _NAMES_A_BLOCK = re.compile(r"</(?:p|div|li|h[1-6]|table|strong|b|a)\s*>|<br\s*/?>", re.IGNORECASE)
-_TAG = re.compile(r"<(/?)([a-zA-Z][\w-]*)[^>]*?(/?)>")
+_TAG = re.compile(r"<(/?)([a-zA-Z][\w-]*)")
 # Never nested by who leaves their ends out, or empty.
 _FLAT = frozenset({
     "p", "li", "dt", "dd", "td", "th", "tr", "option", "thead", "tbody", "tfoot", "colgroup", "br", "img", "input",
@@ -83,7 +83,7 @@ def parsed(text: str) -> Page:
     root = _article(tree)
     heading = _only(root.css("h1")) if root else None
     # A <title> has the site's name at its end.
-    title = _flat(heading.text()) if heading else ""
+    title = _flat(_Writer(heading, without=None, within=True).written()).removeprefix("# ") if heading else ""
     if not title:
         heading = None
         title = _flat(_text_of(tree, "title"))
@@ -114,13 +114,13 @@ def _declared(data: bytes) -> str | None:
 
 
 def _check_depth(text: str) -> None:
-    depth = deepest = 0
-    for match in _TAG.finditer(text):
-        if match[2].lower() not in _FLAT and not match[3]:
+    """One pass over the tags, whatever they are."""
+    depth = end = 0
+    while (match := _TAG.search(text, end)) and (end := text.find(">", match.end())) >= 0:
+        if match[2].lower() not in _FLAT and text[end - 1] != "/":
             depth = max(0, depth - 1) if match[1] else depth + 1
-            deepest = max(deepest, depth)
-    if deepest > DEPTH_MAX:
-        raise ValueError(f"nests {deepest:,} elements: more than {DEPTH_MAX:,} are not read")
+        if depth > DEPTH_MAX:
+            raise ValueError(f"nests more than {DEPTH_MAX:,} elements in each other, which are not read")
 
 
 def _article(tree: LexborHTMLParser) -> LexborNode | None:
