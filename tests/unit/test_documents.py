@@ -292,6 +292,16 @@ def test_a_list_of_answers_is_read_whole(tmp_path: Path) -> None:
     assert len(found) == 2
 
 
+@pytest.mark.parametrize("more", [{"next_page": "https://z.test/2"}, {"meta": {"has_more": True}}])
+def test_the_first_page_alone_is_told_since_the_rest_would_seem_withdrawn(more: Any, tmp_path: Path) -> None:
+    _, told = exported(tmp_path, {"articles": [ZENDESK], **more})
+    assert told == Unreadable(
+        str(tmp_path / "articles.json"), "is one page of several: save the following ones beside it"
+    )
+    file(tmp_path, "second.json", json.dumps({"articles": [{**ZENDESK, "id": 2}], "next_page": None}))
+    assert [type(one) for one in read(tmp_path)] == [Document, Document]
+
+
 INTERCOM = {
     "type": "article", "id": "6871119", "title": "Default", "description": "D", "body": "<p>b</p>",
     "state": "published", "url": "http://i.test/en/3", "default_locale": "en",

@@ -49,12 +49,27 @@ def read(file: Path, document_id: str) -> Iterator[Found]:
     parts = content if isinstance(content, list) and content and all(map(_is_answer, content)) else [content]
     for part in parts:
         yield from _read_answer(file, part)
+    if _goes_on(parts[-1]) and not any(other != file for other in _answers_beside(file)):
+        yield Unreadable(str(file), "is one page of several: save the following ones beside it")
 
 
 def _is_answer(part: object) -> bool:
     if isinstance(part, dict):
         return isinstance(part.get("articles"), list) or part.get("type") == "list"
     return isinstance(part, list)
+
+
+def _goes_on(answer: object) -> bool:
+    """Whether its API had more to give: Zendesk's by number of page or cursor, and Intercom's."""
+    if not isinstance(answer, dict):
+        return False
+    meta, pages = answer.get("meta"), answer.get("pages")
+    more = isinstance(meta, dict) and bool(meta.get("has_more"))
+    return bool(answer.get("next_page")) or more or (isinstance(pages, dict) and bool(pages.get("next")))
+
+
+def _answers_beside(file: Path) -> Iterator[Path]:
+    return (other for other in file.parent.glob("*.json") if other.name != FOLDERS_FILE)
 
 
 def _read_answer(file: Path, answer: Any) -> Iterator[Found]:
