@@ -52,10 +52,10 @@ def test_a_correction_shows_little_of_what_the_model_made_up() -> None:
 
 
 def test_a_draft_with_a_finding_is_never_sent_and_the_reason_names_it() -> None:
-    found = Draft(body="It costs 12 €.", citations=("printing",), confidence=1, unfounded=("12 €",))
+    found = Draft(body="It takes 12 days.", citations=("printing",), confidence=1, unfounded=("12",))
     event = drafted(draft=found)
     decided, reasons = route.rule(event, open_policy(), SUPPORTED)
-    assert decided is Route.REVIEW and any("12 €" in reason for reason in reasons)
+    assert (decided, reasons) == (Route.REVIEW, ("stands nowhere but in the reply: 12",))
     assert route.follow_up(event, open_policy()) == ()
 
 
