@@ -13,6 +13,8 @@ from app.offline.request import Chat
 from schemas.tickets import Category, Priority, Sentiment, Stake
 
 _CATEGORIES, _PRIORITIES, _SENTIMENTS, _STAKES = tuple(Category), tuple(Priority), tuple(Sentiment), tuple(Stake)
+# A number would be one that stands in no article, and be asked for once more.
+_LETTERS = str.maketrans("0123456789", "ghijklmnop")
 _LANGUAGES = ("en", "de", "fr", "es", "ja", "ar")
 
 
@@ -23,7 +25,7 @@ def answer(chat: Chat, key: str) -> dict[str, Any]:
     if chat.task == "draft":
         ids = list(dict.fromkeys(source.id for source in chat.sources))[:2]
         return {
-            "reply": f"Simulated reply {draw.hex()}.",
+            "reply": f"Simulated reply {draw.hex().translate(_LETTERS)}.",
             "citations": ids,
             "unanswered": [] if ids else ["Simulated question?"],
             "confidence": round(draw[0] / 255, 2) if ids else 0.05,

@@ -6,6 +6,8 @@ import pytest
 
 from agents import draft, route
 from agents.draft import Reply
+from app.offline import instant
+from app.offline.request import parse_chat
 from schemas.tickets import Claim, Draft, Grounding, Route, Ticket, TicketRouted
 from tests.events import drafted, enriched, open_policy, passage, verdict
 
@@ -19,6 +21,15 @@ def reply(text: str, **fields: object) -> Reply:
 def test_an_invented_price_is_asked_for_once_more_and_named() -> None:
     (again,) = draft.follow_up(enriched(), reply("It costs 12 €."))
     assert "12 €" in again.variables["correction"]
+
+
+@pytest.mark.parametrize("number", range(20))
+def test_a_simulated_reply_is_not_asked_for_again(number: int) -> None:
+    """Else load and chaos tests would pay for each draft twice, and send none."""
+    text = '<customer_message>{"body": "Hi"}</customer_message><knowledge_base>[]</knowledge_base>'
+    user = {"role": "user", "content": text}
+    chat = parse_chat({"model": "m", "messages": [{"role": "system", "content": "Task: draft"}, user]})
+    assert draft.follow_up(enriched(), Reply.model_validate(instant.answer(chat, f"call-{number}"))) == ()
 
 
 def test_one_correction_names_citations_and_figures() -> None:
