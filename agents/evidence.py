@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 
-from agents.figures import Figure, Reading, figures, plain
+from agents.figures import Figure, Reading, Table, figures, plain
 from schemas.tickets import Passage
 
 FINDINGS_MAX = 20
@@ -17,6 +18,8 @@ FINDING_CHARS_MAX = 200
 # Longer than any chunk of an article; what a passage says beyond it counts as not said.
 SOURCE_CHARS_MAX = 20_000
 QUOTE_CHARS_MAX = 2_000
+# Passages come again with the next ticket; what one says is worked out once. About 10 kB each.
+REMEMBERED_MAX = 256
 
 
 def unfounded(reply: str, passages: Sequence[Passage], message: str) -> tuple[str, ...]:
@@ -80,10 +83,17 @@ def _is_inside_word(text: str, at: int) -> bool:
     return 0 < at < len(text) - 1 and bool(_HEBREW.match(text[at - 1]) and _HEBREW.match(text[at + 1]))
 
 
+_WORD_CHARS = Table(lambda char: char if unicodedata.category(char)[0] in "LMN" else " ")
+
+
 def words(text: str) -> str:
     """Letters, digits and marks in one case, single spaces between and around."""
-    kept = (char if unicodedata.category(char)[0] in "LMN" else " " for char in plain(text).casefold())
-    return f" {' '.join(''.join(kept).split())} "
+    return f" {' '.join(plain(text).casefold().translate(_WORD_CHARS).split())} "
+
+
+@lru_cache(REMEMBERED_MAX)
+def _words_of_source(text: str) -> str:
+    return words(text)
 
 
 # Written without spaces, or with endings grown on: a quote may begin and end anywhere.
@@ -91,12 +101,11 @@ _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u
 
 
 def _foreign_quotes(reply: str, sources: Sequence[str]) -> Iterator[str]:
-    said = [words(source) for source in sources]
     for quote in quotes(reply):
         wanted = words(quote)
         if _UNSPACED.search(wanted):
             wanted = wanted.strip()
-        if wanted.strip() and not any(wanted in text for text in said):
+        if wanted.strip() and not any(wanted in _words_of_source(source) for source in sources):
             yield quote.strip()
 
 
@@ -114,17 +123,25 @@ _TRAILING = ".,;:!?'\"»”’*_。、，；：！？…"
 
 
 def _foreign_links(reply: str, sources: Sequence[str]) -> Iterator[str]:
-    known = {form for source in sources for _, form in _links(source)}
-    # Text without spaces runs on behind a link.
-    known |= {_ascii_beginning(form) for form in known}
     for text, form in _links(reply):
-        if form not in known and (form.isascii() or _ascii_beginning(form) not in known):
+        forms = {form} if form.isascii() else {form, _ascii_beginning(form)}
+        if all(forms.isdisjoint(_links_of_source(source)) for source in sources):
             yield text
+
+
+@lru_cache(REMEMBERED_MAX)
+def _links_of_source(text: str) -> frozenset[str]:
+    forms = {form for _, form in _links(text)}
+    # Text without spaces runs on behind a link.
+    return frozenset(forms | {_ascii_beginning(form) for form in forms})
+
+
+_VISIBLE = Table(lambda char: "" if unicodedata.category(char) == "Cf" else char)
 
 
 def _links(text: str) -> Iterator[tuple[str, str]]:
     """Each link and e-mail address as written and as compared."""
-    clean = "".join(char for char in text if unicodedata.category(char) != "Cf")
+    clean = text.translate(_VISIBLE)
     for match in _EMAIL.finditer(clean):
         yield match[0], match[0].casefold().rstrip(".")
     for match in _LINK.finditer(_EMAIL.sub(" ", clean)):
@@ -163,14 +180,16 @@ def _ascii_beginning(link: str) -> str:
 
 
 def _foreign_figures(reply: str, sources: Sequence[str], *, only_prices: bool = False) -> Iterator[str]:
-    said: set[Reading] = set()
-    for source in sources:
-        for figure in figures(_without_links(plain(source))):
-            said |= figure.readings | figure.parts
-    text = _without_links(plain(reply))
-    for figure in _claims(text):
-        if said.isdisjoint(figure.readings) and (figure.is_price or not only_prices):
+    for figure in _claims(_without_links(plain(reply))):
+        if only_prices and not figure.is_price:
+            continue
+        if all(figure.readings.isdisjoint(_readings_of_source(source)) for source in sources):
             yield figure.text
+
+
+@lru_cache(REMEMBERED_MAX)
+def _readings_of_source(text: str) -> frozenset[Reading]:
+    return frozenset(r for figure in figures(_without_links(plain(text))) for r in figure.readings | figure.parts)
 
 
 def _without_links(text: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -42,10 +42,22 @@ def plain(text: str) -> str:
 
     Decimal and thousands marks of Arabic become "." and ",".
     """
-    return "".join(map(_plain_char, text))
+    return text if text.isascii() else text.translate(_PLAIN)
 
 
 _MARKS = {"٫": ".", "٬": ",", "،": ",", "٪": "%", "’": "'", "−": "-", "\u2011": "-", "。": ".\n"}
+
+
+class Table(dict[int, str]):
+    """For ``str.translate``: what a character becomes is found when it is first met. At most all of Unicode."""
+
+    def __init__(self, form: Callable[[str], str]) -> None:
+        super().__init__()
+        self._form = form
+
+    def __missing__(self, code: int) -> str:
+        self[code] = self._form(chr(code))
+        return self[code]
 
 
 def _plain_char(char: str) -> str:
@@ -61,6 +73,9 @@ def _plain_char(char: str) -> str:
     if category == "Zs":
         return " "
     return unicodedata.normalize("NFKC", char) if "\uff01" <= char <= "\uff5e" or category == "Sc" else char
+
+
+_PLAIN = Table(_plain_char)
 
 
 # --- units

@@ -10,10 +10,12 @@ import html
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 
-from agents.evidence import words
+from agents.evidence import REMEMBERED_MAX, words
+from agents.figures import Table
 
 # As much as the largest agent shows of a message, and some more.
 CHARS_MAX = 20_000
@@ -32,6 +34,7 @@ _SELECTOR_RUN = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]{2,}")
 _COSTUME = re.compile("[\U0001d400-\U0001d7ff]")
 _COSTUME_MAX = 8
 _LATIN_AND_CYRILLIC = re.compile(r"(?=[^\W\d_]*[a-z])(?=[^\W\d_]*[\u0400-\u04ff])[^\W\d_]{3,}", re.IGNORECASE)
+_CYRILLIC = re.compile("[\u0400-\u04ff]")
 _TWO_SCRIPTS_MAX = 1  # a name such as "Wi-Fiя" happens
 
 _OPEN = "[<‹〈⟨《«˂ᐸ❮]"
@@ -53,9 +56,10 @@ _LOOKALIKES = str.maketrans(
 )
 
 
+@lru_cache(REMEMBERED_MAX)
 def signs(text: str) -> tuple[str, ...]:
-    """Every sign in a message or an article, in words for the person who gets the ticket."""
-    return tuple(dict.fromkeys(_signs(text[:CHARS_MAX])))
+    """Every sign in a message or an article, in words for the person who gets the ticket. Cut texts to CHARS_MAX."""
+    return tuple(dict.fromkeys(_signs(text)))
 
 
 def _signs(text: str) -> Iterator[str]:
@@ -66,7 +70,9 @@ def _signs(text: str) -> Iterator[str]:
         yield "words split by invisible characters"
     if _OVERRIDE.search(shown) or (_DIRECTION.search(shown) and not _RIGHT_TO_LEFT.search(shown)):
         yield "characters that turn the direction of writing"
-    if len(_COSTUME.findall(shown)) > _COSTUME_MAX or len(_LATIN_AND_CYRILLIC.findall(shown)) > _TWO_SCRIPTS_MAX:
+    if len(_COSTUME.findall(shown)) > _COSTUME_MAX or (
+        _CYRILLIC.search(shown) and len(_LATIN_AND_CYRILLIC.findall(shown)) > _TWO_SCRIPTS_MAX
+    ):
         yield "letters that stand for others"
     read = _readable(shown)
     if _OUR_TAG.search(read) or _CHAT_MARK.search(read):
@@ -75,9 +81,12 @@ def _signs(text: str) -> Iterator[str]:
         yield "an answer in the form of ours"
 
 
+_VISIBLE = Table(lambda char: "" if unicodedata.category(char) == "Cf" else char)
+
+
 def _readable(text: str) -> str:
     """As a model might read it: invisible characters gone, wide letters narrow, escapes undone."""
-    visible = "".join(char for char in unicodedata.normalize("NFKC", text) if unicodedata.category(char) != "Cf")
+    visible = unicodedata.normalize("NFKC", text).translate(_VISIBLE)
     unescaped = re.sub(r"\\u00(3[ce]|2f)", lambda m: chr(int(m[1], 16)), visible, flags=re.IGNORECASE)
     return html.unescape(unescaped).replace('\\"', '"').translate(_LOOKALIKES)
 

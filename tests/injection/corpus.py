@@ -1,4 +1,4 @@
-"""The attacks, and the ticket and articles in which each reaches the agents."""
+"""The attacks, written for this project, and the ticket and articles in which each reaches the agents."""
 
 from __future__ import annotations
 
