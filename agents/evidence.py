@@ -70,12 +70,17 @@ def quotes(text: str) -> Iterator[str]:
     at = 0
     while at < len(text):
         closers = _CLOSERS.get(text[at])
-        if closers and not _is_inside_word(text, at):
-            end = next((n for n in range(at + 1, min(len(text), at + QUOTE_CHARS_MAX)) if text[n] in closers + "\n"), 0)
-            if end and text[end] != "\n":
-                yield text[at + 1 : end]
-                at = end
+        if closers and not _is_inside_word(text, at) and (end := _end_of_quote(text, at, closers)):
+            yield text[at + 1 : end]
+            at = end
         at += 1
+
+
+def _end_of_quote(text: str, at: int, closers: str) -> int | None:
+    line_end = text.find("\n", at)
+    limit = min(at + QUOTE_CHARS_MAX, len(text) if line_end < 0 else line_end)
+    ends = [end for closer in closers if (end := text.find(closer, at + 1, limit)) > 0]
+    return min(ends, default=None)
 
 
 def _is_inside_word(text: str, at: int) -> bool:

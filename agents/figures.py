@@ -160,6 +160,10 @@ _NUMBER = re.compile(
 _NOON = re.compile(r"(?: ?)(?P<half>[ap])\.? ?m\b", re.IGNORECASE)
 
 
+# Decimal rounds beyond 28 digits, and two long numbers would be one.
+_DIGITS_MAX = 28
+
+
 def readings_of(number: str) -> frozenset[Reading]:
     """What a written number can mean."""
     if not re.search(r"[.,' ]", number):
@@ -177,6 +181,8 @@ def readings_of(number: str) -> frozenset[Reading]:
 
 
 def _value(number: str) -> Reading:
+    if len(number) > _DIGITS_MAX:
+        return ("text", number)
     return ("number", Decimal(number).normalize())
 
 
