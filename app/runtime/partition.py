@@ -343,8 +343,12 @@ class Partition:
         finally:
             await admin.close()
         committed = offsets.get(source)
+        if committed is None:
+            # aiokafka passes over an error of the whole answer, such as that of a coordinator which still loads. Taken
+            # for "nothing was committed", it would have the partition done again from its start.
+            raise KafkaError(f"the group's coordinator said nothing of partition {self.number}")
         start = await self._log_start()
-        if committed is None or committed.offset < 0:
+        if committed.offset < 0:
             return CompletionMap(base=start)
         completion = CompletionMap.restore(committed.offset, committed.metadata)
         if completion.base < start:

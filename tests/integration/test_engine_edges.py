@@ -290,6 +290,35 @@ async def test_a_drain_and_a_rebalance_may_let_go_of_a_partition_at_the_same_tim
     assert_once_in_order(sent, got)
 
 
+class LoadingCoordinator(AIOKafkaAdminClient):  # type: ignore[misc] # aiokafka has no types
+    """Its answers have an error for all, and no partitions: as from a broker that was just started."""
+
+    answers_left = 3
+
+    async def list_consumer_group_offsets(self, *arguments: Any, **named: Any) -> Any:
+        if LoadingCoordinator.answers_left:
+            LoadingCoordinator.answers_left -= 1
+            return {}
+        return await super().list_consumer_group_offsets(*arguments, **named)
+
+
+async def test_a_coordinator_that_still_loads_is_not_taken_for_one_without_offsets(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = rows(60, keys=10)
+    await bench.fill(sent, partition=0)
+    async with running(bench.worker(copier(bench))):
+        await bench.read(bench.target, at_least=60)
+    monkeypatch.setattr("app.runtime.partition.AIOKafkaAdminClient", LoadingCoordinator)
+    later: list[tuple[bytes | None, bytes]] = [(b"k%d" % n, b"%d" % (100 + n)) for n in range(10)]
+    await bench.fill(later, partition=0)
+    seen = Seen()
+    async with running(bench.worker(copier(bench), observer=seen)):
+        got = await bench.read(bench.target, including={value for _, value in later})
+    assert_once_in_order(sent + later, got)
+    assert LoadingCoordinator.answers_left == 0 and seen.count("in_doubt") == 3
+
+
 class SlowToStop(AIOKafkaProducer):  # type: ignore[misc] # aiokafka has no types
     async def stop(self) -> None:
         await asyncio.sleep(1.9)
