@@ -118,6 +118,7 @@ class Journal:
         self._failures = Batcher(self._run_failures, key=lambda failure: failure.call_id)
         self._releases: set[asyncio.Task[None]] = set()
         self._alive_at = float("-inf")  # by the monotonic clock; not later than the database has it
+        self._silent_until = float("-inf")  # what was reserved before may have been taken over
         self._heartbeat: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -164,9 +165,9 @@ class Journal:
         key = self._keys.get(UUID(call_id))
         if key is None:
             return False
-        fresh = time.monotonic() - max(self._alive_at, self._open[key].began) < self._worker_dead_s / 2
-        deadline = self._open[key].deadline
-        return fresh and (deadline is None or time.monotonic() < deadline)
+        call, now = self._open[key], time.monotonic()
+        fresh = now - max(self._alive_at, call.began) < self._worker_dead_s / 2
+        return fresh and call.began >= self._silent_until and (call.deadline is None or now < call.deadline)
 
     async def finish(
         self, call_id: str, *, answer: bytes, usage: Usage, cost_usd: Decimal, price_known: bool,
@@ -266,6 +267,8 @@ class Journal:
     async def _announce(self) -> None:
         sent_at = time.monotonic()
         await self._pool.fetch(query("heartbeat"), self.worker_id)
+        if sent_at - self._alive_at > self._worker_dead_s / 2:
+            self._silent_until = sent_at
         self._alive_at = sent_at
 
     async def _run_begins(self, reservations: Sequence[_Reservation]) -> list[Run | Stored | _Busy]:

@@ -212,6 +212,15 @@ async def test_a_silent_worker_may_not_send_before_another_can_take_over(worker:
     assert not silent.may_send(run.call_id)
 
 
+async def test_a_sign_of_life_after_a_silence_gives_no_call_back_that_was_taken_over_meanwhile(worker: Workers) -> None:
+    thawed, intent = await worker(dies=True), an_intent()
+    run = await reserve(thawed, intent)
+    await reserve(await worker(), intent)
+    await thawed._announce()
+    assert not thawed.may_send(run.call_id)
+    assert thawed.may_send((await reserve(thawed, an_intent())).call_id)
+
+
 async def test_a_silent_worker_may_send_what_it_has_only_just_reserved(worker: Workers) -> None:
     silent, intent = await worker(dies=True), an_intent()
     old = await reserve(silent, intent)
