@@ -18,6 +18,7 @@ import pytest
 
 from app.embedded.kafka import EmbeddedKafka
 from app.embedded.postgres import EmbeddedPostgres
+from app.store.database import Pool, connect, migrate
 from tests import servers
 
 # CI tries the same examples each time: a new counterexample is found by whoever works on the code, not by a release.
@@ -60,6 +61,15 @@ async def database_url(postgres_url: str) -> AsyncIterator[str]:
     """An empty database for this module."""
     async with servers.fresh_database(postgres_url) as url:
         yield url
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[Pool]:
+    """As the runtime's role, on this module's database, migrated."""
+    await migrate(database_url)
+    pool = await connect(database_url, role="deskstream_runtime")
+    yield pool
+    await pool.close()
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 MASKED_MAX = 1_000  # different data of one question; the rest is masked without a number, and stays out of a reply
@@ -161,14 +161,11 @@ def _spans(text: str) -> list[tuple[int, int, str]]:
     taken: list[tuple[int, int, str]] = []
     for kind in _KINDS:
         for match in kind.form.finditer(plain):
-            if kind.is_valid(re.sub(r"[\W_]", "", match[0]).upper()):
-                taken.extend(_free(match.start(), match.end(), kind.name, taken))
+            start, stop = match.span()
+            is_free = all(stop <= other_start or start >= other_stop for other_start, other_stop, _ in taken)
+            if is_free and kind.is_valid(re.sub(r"[\W_]", "", match[0]).upper()):
+                taken.append((start, stop, kind.name))
     return sorted(taken)
-
-
-def _free(start: int, stop: int, kind: str, taken: list[tuple[int, int, str]]) -> Iterator[tuple[int, int, str]]:
-    if all(stop <= other_start or start >= other_stop for other_start, other_stop, _ in taken):
-        yield start, stop, kind
 
 
 def _with_plain_digits(text: str) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from uuid import uuid4
 
 import pytest
 
 from app.ports import Answered
-from app.store.database import Pool, connect, migrate
+from app.store.database import Pool
 from app.store.journal import Journal
 from app.store.ledger import spend, total
 from tests.contract.test_answer import CONTEXT, GOOD, QUESTION, Chat, Racing, answerer
@@ -18,14 +17,6 @@ from tests.events import verdict
 
 PATIENCE_S = 10.0
 DEAD_S = 0.3
-
-
-@pytest.fixture
-async def pool(database_url: str) -> AsyncIterator[Pool]:
-    await migrate(database_url)
-    pool = await connect(database_url, role="deskstream_runtime")
-    yield pool
-    await pool.close()
 
 
 @pytest.mark.parametrize("first_worker_dies", [False, True])

@@ -15,7 +15,7 @@ import pytest
 
 from agents.contract import PermanentError
 from app.ports import CallKey, Intent, LedgerRow, Run, Stored
-from app.store.database import Pool, connect, migrate
+from app.store.database import Pool, connect
 from app.store.journal import Journal
 from app.store.ledger import attempts, spend, total
 from app.store.queries import query
@@ -29,14 +29,6 @@ DEAD_S = 0.3
 PATIENCE_S = 10.0
 
 Workers = Callable[..., Awaitable[Journal]]
-
-
-@pytest.fixture
-async def pool(database_url: str) -> AsyncIterator[Pool]:
-    await migrate(database_url)
-    pool = await connect(database_url, role="deskstream_runtime")
-    yield pool
-    await pool.close()
 
 
 @pytest.fixture

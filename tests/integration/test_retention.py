@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from decimal import Decimal
 from uuid import uuid4
 
-import pytest
-
 from app.ports import CallKey, Intent, Place, Run
 from app.store.claims import Claims
-from app.store.database import Pool, connect, migrate
+from app.store.database import Pool
 from app.store.journal import Journal
 from app.store.queries import query
 from app.store.retention import expire, expiring
@@ -19,14 +16,6 @@ from schemas.usage import Usage
 
 DAYS = 7
 LIMIT_S = 20.0
-
-
-@pytest.fixture
-async def pool(database_url: str) -> AsyncIterator[Pool]:
-    await migrate(database_url)
-    pool = await connect(database_url, role="deskstream_runtime")
-    yield pool
-    await pool.close()
 
 
 async def claimed(pool: Pool, days_ago: int, count: int = 1) -> str:
