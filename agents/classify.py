@@ -6,6 +6,7 @@ An unsure verdict is an ordinary outcome, not an error: routing sends it to a pe
 from __future__ import annotations
 
 from agents.contract import Agent, ModelCall
+from agents.language import checked
 from schemas.tickets import TicketClassified, TicketReceived, Verdict
 
 # Enough to see what is asked; a longer mail repeats itself or quotes others, and every token is paid.
@@ -26,7 +27,9 @@ def ask(event: TicketReceived) -> tuple[ModelCall[Verdict]]:
 
 
 def decide(event: TicketReceived, verdict: Verdict) -> TicketClassified:
-    return TicketClassified.following(event, verdict=verdict)
+    ticket = event.ticket
+    language = checked(verdict.language, f"{ticket.subject}\n{ticket.body[:BODY_CHARS_MAX]}")
+    return TicketClassified.following(event, verdict=verdict.model_copy(update={"language": language}))
 
 
 AGENT = Agent(name="classify", consumes=TicketReceived, produces=TicketClassified, ask=ask, decide=decide)

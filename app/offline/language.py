@@ -16,6 +16,9 @@ CERTAIN = 0.9
 HEAD_LIKELY = 0.6
 FALLBACK = "en"
 FALLBACK_PROBABILITY = 0.3
+# Spoken forms that are answered in their written standard.
+_STANDARD = {"ary": "ar", "arz": "ar", "yue": "zh", "wuu": "zh", "hbo": "he", "grc": "el"}
+_NO_LANGUAGE = "zxx"  # numbers, addresses, logs
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,9 @@ def _identifier() -> Any:
 def letter_opinion(text: str) -> Opinion:
     # Lower case: texts all in capitals are else taken for other languages.
     language, probability = _identifier().classify(text[:CHARS_READ].lower())
-    return Opinion(language, float(probability))
+    if language == _NO_LANGUAGE:
+        return Opinion(FALLBACK, 0.0)
+    return Opinion(_STANDARD.get(language, language), float(probability))
 
 
 def decide(text: str, letters: Opinion, head: Opinion | None) -> Opinion:

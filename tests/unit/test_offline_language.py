@@ -37,3 +37,12 @@ def test_for_short_texts_the_embedding_may_decide() -> None:
 
 def test_two_equal_opinions_are_believed() -> None:
     assert decide("hola", Opinion("es", 0.4), Opinion("es", 0.7)) == Opinion("es", 0.7)
+
+
+def test_a_log_has_no_language_of_its_own() -> None:
+    log = "bp-44434ce5-245f-4ad5-b736-e6f390190909 9/9/19 bp-0808fe04-a54c-4f32-b9b5-7405c0190909"
+    assert decide(log, letter_opinion(log), None).value == "en"
+
+
+def test_a_dialect_is_answered_in_its_written_standard() -> None:
+    assert letter_opinion("如何解鎖帳號 E-MAIL認證信件被退回而被鎖帳號， 該如何解鎖帳號，以利能繼續使用").value == "zh"
