@@ -15,7 +15,8 @@ _NO_LANGUAGE = "zxx"  # numbers, addresses, logs
 # What letters cannot tell apart, or call by another code: there the classifier, which knows words, is right.
 _ALIKE = (
     {"no", "nb", "nn", "da"}, {"hr", "bs", "sr", "sh", "me"}, {"id", "ms", "jv"}, {"tl", "fil", "bcl"},
-    {"he", "iw", "hbo"}, {"zh", "yue", "wuu", "cmn"}, {"ar", "arz", "ary", "arb", "apc"}, {"de", "gsw", "lb"}, {"fa", "prs", "pes"},
+    {"he", "iw", "hbo"}, {"zh", "yue", "wuu", "cmn"}, {"ar", "arz", "ary", "arb", "apc"}, {"de", "gsw", "lb"},
+    {"fa", "prs", "pes"},
     {"gl", "pt"}, {"ca", "oc", "an", "es", "ext"}, {"cs", "sk"}, {"kk", "ky", "tt", "ba"}, {"el", "grc"}, {"ro", "mo"},
 )  # fmt: skip
 
