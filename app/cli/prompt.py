@@ -14,8 +14,9 @@ from app.cli.shared import AsJson, err, out
 if TYPE_CHECKING:
     from decimal import Decimal
 
+    from app.cacheable import Shortest, Verdict
     from app.config import Settings
-    from app.models.prompt_cache import Costs, Counted, Shortest, Verdict
+    from app.models.prompt_cache import Costs, Counted
     from app.models.prompts import Level, PromptLibrary
 
 app = typer.Typer(no_args_is_help=True, help="The system prompts, composed of task, guidelines, locale and tenant.")
@@ -86,12 +87,13 @@ def diff(
 @app.command()
 def cost(name: Name, tenant: Tenant = None, locale: Locale = "en", as_json: AsJson = False) -> None:
     """Tokens of each level beside the model's shortest cacheable length, and the price of 1,000 tickets."""
+    from app.cacheable import shortest
     from app.models import prices, prompt_cache
 
     settings = shared.settings()
     levels = _levels(_library(settings), name, tenant, locale)
     model = _model(settings, name)
-    known = prompt_cache.shortest(model) if settings.llm_cache_control else None
+    known = shortest(model) if settings.llm_cache_control else None
     counts = prompt_cache.counted(levels, known)
     try:
         found = prompt_cache.costs(prices.load(settings.prices_file), model, counts[-1].up_to_here, calls=_CALLS)

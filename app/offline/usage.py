@@ -9,11 +9,10 @@ from hashlib import blake2b
 from math import ceil
 from typing import Any
 
-CACHE_LIFETIME_S = 300.0
+from app.cacheable import CACHE_LIFETIME_S, shortest
+
 CACHED_PREFIXES_MAX = 1_000
-# Shorter prompts are silently not cached.
-CACHED_TOKENS_MIN_DEFAULT = 1_024
-CACHED_TOKENS_MIN = {"haiku-4-5": 4_096, "sonnet-4-6": 1_024}
+CACHED_TOKENS_MIN_DEFAULT = 1_024  # of a model that nobody looked up
 
 
 def count_tokens(text: str) -> int:
@@ -22,13 +21,27 @@ def count_tokens(text: str) -> int:
     return ceil(len(text.encode("utf-8", "replace")) / 4)
 
 
+def cached_tokens_min(model: str) -> int:
+    """As measured where that is more than what is documented: savings are not promised in doubt."""
+    known = shortest(model)
+    return known.sure if known else CACHED_TOKENS_MIN_DEFAULT
+
+
 class PromptCache:
     """Which system prompts a provider would still have cached.
 
     ``always_warm``: once seen, a prefix stays cached, so that two runs give the same numbers whatever the clock says.
+    ``tokens_min``: the shortest prefix that is cached, by model; shorter ones silently are not.
     """
 
-    def __init__(self, *, always_warm: bool = False, clock_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        *,
+        always_warm: bool = False,
+        clock_s: Callable[[], float] = time.monotonic,
+        tokens_min: Callable[[str], int] = cached_tokens_min,
+    ) -> None:
+        self._tokens_min = tokens_min
         self._always_warm = always_warm
         self._clock_s = clock_s
         self._used_s: OrderedDict[bytes, float] = OrderedDict()
@@ -36,8 +49,7 @@ class PromptCache:
     def look_up(self, model: str, prefix: str) -> tuple[int, int]:
         """(tokens read from the cache, tokens written to it); the prefix is cached from now on."""
         tokens = count_tokens(prefix)
-        minimum = next((n for name, n in CACHED_TOKENS_MIN.items() if name in model), CACHED_TOKENS_MIN_DEFAULT)
-        if tokens < minimum:
+        if tokens < self._tokens_min(model):
             return 0, 0
         key = blake2b(f"{model}\n{prefix}".encode("utf-8", "replace"), digest_size=16).digest()
         now_s = self._clock_s()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from app.offline.usage import CACHE_LIFETIME_S, PromptCache, chat_usage, count_tokens
+from app.cacheable import CACHE_LIFETIME_S
+from app.offline.usage import PromptCache, chat_usage, count_tokens
 
 PREFIX = "x" * 4 * 4_096  # 4,096 tokens
 
@@ -34,7 +35,12 @@ def test_a_prefix_below_the_models_minimum_is_never_cached() -> None:
     cache = PromptCache(clock_s=Clock())
     for _ in range(2):
         assert cache.look_up("claude-haiku-4-5", PREFIX[:-4]) == (0, 0)
-    assert cache.look_up("claude-sonnet-4-6", PREFIX[: 4 * 1_024]) == (0, 1_024)
+
+
+def test_between_what_is_documented_and_what_was_measured_no_saving_is_promised() -> None:
+    cache = PromptCache(clock_s=Clock())
+    assert cache.look_up("claude-sonnet-4-6", PREFIX[: 4 * 2_047]) == (0, 0)
+    assert cache.look_up("claude-sonnet-4-6", PREFIX[: 4 * 2_048]) == (0, 2_048)
 
 
 def test_a_prefix_lives_five_minutes_from_its_last_use() -> None:

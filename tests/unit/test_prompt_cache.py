@@ -6,8 +6,9 @@ from decimal import Decimal
 
 import pytest
 
+from app.cacheable import Shortest, shortest
 from app.models.prices import Price, Prices
-from app.models.prompt_cache import Shortest, costs, counted, expected, shortest
+from app.models.prompt_cache import costs, counted, expected
 from app.models.prompts import Level, PromptLibrary, joined
 from app.offline.usage import PromptCache, count_tokens
 
@@ -56,7 +57,8 @@ def test_a_level_counts_with_all_that_stands_before_it() -> None:
 def test_the_count_is_what_the_simulated_provider_charges() -> None:
     levels = PromptLibrary(cache_control=True, json_schema=True).levels("draft", tenant=None, language="ja")
     count = counted(levels, SONNET)[-1].up_to_here
-    assert count == count_tokens(joined(levels)) == PromptCache().look_up("claude-sonnet-4-6", joined(levels))[1]
+    simulated = PromptCache(tokens_min=lambda model: 1)
+    assert count == count_tokens(joined(levels)) == simulated.look_up("claude-sonnet-4-6", joined(levels))[1]
 
 
 def test_a_cached_prompt_is_written_once_and_read_by_the_others() -> None:
