@@ -20,7 +20,7 @@ from aiokafka.errors import KafkaError
 from pydantic import SecretStr
 
 from agents.contract import Agent, PermanentError
-from app import garbage, metrics
+from app import garbage, metrics, ports
 from app.config import Settings
 from app.kafka.connection import client_options
 from app.kafka.late import LateSender
@@ -124,25 +124,9 @@ async def _stage_handler(settings: Settings, agent: Agent) -> AsyncIterator[Stag
         stack.push_async_callback(journal.close)
         stack.push_async_callback(claims.close)
         await stack.enter_async_context(expiring(runtime, days_kept=settings.journal_days_kept))
-        guard = Guard()
-        models = await _provider(stack, settings.llm_base_url, settings.llm_api_key, guard.told)
-        embedder = await _embedder(stack, settings, guard.told)
         known = policies.Policies(tenant_pool)
-        answerer = ModelAnswerer(
-            chat=Chat(models),
-            embedder=embedder,
-            knowledge=Knowledge(tenant_pool, model=embedder.model),
-            policies=known,
-            journal=journal,
-            prompts=_prompts(settings),
-            prices=prices.load(settings.prices_file),
-            guard=guard,
-            models=models_by_prompt(settings),
-            fallbacks=fallbacks_by_prompt(settings),
-            label=models.label,
-            on_call=metrics.count_call,
-            hedge_after_s=settings.hedge_after_s,
-        )
+        answerer = await _answerer(stack, settings, tenant_pool, known, journal)
+        answerer.on_call = metrics.count_call
         send_late = LateSender(client_options(settings))
         stack.push_async_callback(send_late.close)
         yield StageHandler(
@@ -267,6 +251,14 @@ async def ledger_totals(settings: Settings, tenant: str, root_ids: Iterable[str]
     return LedgerTotals(calls, cost_usd)
 
 
+@asynccontextmanager
+async def unjournalled(settings: Settings) -> AsyncIterator[ModelAnswerer]:
+    """To measure answers by: every call is made, whatever was answered before."""
+    async with AsyncExitStack() as stack:
+        pool = await _pool(stack, settings, "deskstream_app", _APP_CONNECTIONS_MAX)
+        yield await _answerer(stack, settings, pool, policies.Policies(pool), controls.ForgetfulJournal())
+
+
 async def probe_model(settings: Settings, prompt: str) -> str:
     """One small call; gives who answered. Raises as the client does."""
     async with AsyncExitStack() as stack:
@@ -337,6 +329,32 @@ async def _pool(stack: AsyncExitStack, settings: Settings, role: database.Role, 
     pool = await database.connect(settings.database_url, role=role, connections_max=connections_max)
     stack.push_async_callback(pool.close)
     return pool
+
+
+async def _answerer(
+    stack: AsyncExitStack,
+    settings: Settings,
+    tenant_pool: database.Pool,
+    known: policies.Policies,
+    journal: ports.Journal,
+) -> ModelAnswerer:
+    guard = Guard()
+    models = await _provider(stack, settings.llm_base_url, settings.llm_api_key, guard.told)
+    embedder = await _embedder(stack, settings, guard.told)
+    return ModelAnswerer(
+        chat=Chat(models),
+        embedder=embedder,
+        knowledge=Knowledge(tenant_pool, model=embedder.model),
+        policies=known,
+        journal=journal,
+        prompts=_prompts(settings),
+        prices=prices.load(settings.prices_file),
+        guard=guard,
+        models=models_by_prompt(settings),
+        fallbacks=fallbacks_by_prompt(settings),
+        label=models.label,
+        hedge_after_s=settings.hedge_after_s,
+    )
 
 
 async def _provider(
