@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
 
 from pgvector import Vector as PgVector
 
@@ -20,6 +22,8 @@ from schemas.usage import Usage
 # Chunks of one request for vectors: some seconds of the embedded model, a fraction of providers' limits.
 TEXTS_MAX = 32
 DOCUMENTS_MAX = 500_000
+# The old model's vectors, after the switch to another: time to restart the stages that still search with it.
+OLD_MODEL_KEPT = timedelta(days=1)
 # Words are counted for the weights of a search; while a long import runs, this often, so that it can be searched.
 WORDS_RENEWED_S = 20.0
 
@@ -33,6 +37,8 @@ class Imported:
     unchanged: int = 0
     withdrawn: int = 0
     chunks: int = 0
+    reembedded: int = 0  # chunks of unchanged documents, with a model that is new to the tenant
+    switched: bool = False  # searches with that model use its vectors from now on
     usage: Usage = field(default_factory=Usage)
 
 
@@ -40,7 +46,7 @@ class Imported:
 class Plan:
     """What an import is about to embed. The tokens are an estimate, rather too many than too few."""
 
-    documents: int
+    documents: int  # new and changed ones, and those that another model embedded
     chunks: int
     tokens: int
 
@@ -55,6 +61,20 @@ class _Cut:
     def chars(self) -> int:
         return sum(len(chunk.text) for chunk in self.chunks)
 
+    @property
+    def texts(self) -> list[str]:
+        return [_passage(self.document.title, chunk.heading, chunk.text) for chunk in self.chunks]
+
+
+@dataclass(frozen=True)
+class _Left:
+    """A chunk that only another model has embedded."""
+
+    document_id: str
+    version: int
+    chunk: int
+    text: str
+
 
 async def import_documents(
     pool: Pool, embedder: Embedder, documents: Iterable[Document], *, tenant: str, collection: str = "default",
@@ -62,39 +82,34 @@ async def import_documents(
 ) -> Imported:  # fmt: skip
     """Each document is kept as soon as it is embedded: an import that was broken off goes on where it was.
 
-    ``sync`` withdraws the documents of ``collection`` that are not among ``documents``. ``progress`` gets characters
-    done and characters in all, ``on_plan`` what there is to embed before any of it is.
+    With a model that is new to the tenant, all its documents are embedded, beside the old model's vectors; searches
+    use the new ones only once none is missing. ``sync`` withdraws the documents of ``collection`` that are not among
+    ``documents``. ``progress`` gets characters done and characters in all, ``on_plan`` what there is to embed before
+    any of it is.
     """
     by_id = {document.document_id: document for document in documents}
     if len(by_id) > DOCUMENTS_MAX:
         raise PermanentError("too_many_documents", f"{len(by_id):,} documents: at most {DOCUMENTS_MAX:,} at once")
-    async with pool.transaction(tenant) as connection:
-        await connection.execute(query("index_embeddings"), embedder.dimensions)
-        here = {row["document_id"]: row for row in await connection.fetch(query("document_digests"), tenant)}
     run = _Import(pool, embedder, tenant, collection)
+    here = await run.begin()
     changed = []
     for document in by_id.values():
-        digest = document.digest(CHUNKER_VERSION, embedder.model, embedder.dimensions, collection)
+        digest = document.digest(CHUNKER_VERSION, collection)
         if document.document_id in here and here[document.document_id]["digest"] == digest:
             run.done.unchanged += 1
         else:
             changed.append(_Cut(document, digest, chunks(document.body)))
+    vanished = [id_ for id_, row in here.items() if row["collection"] == collection and id_ not in by_id]
+    withdrawn = vanished if sync else []
+    left = await run.unembedded([*withdrawn, *(cut.document.document_id for cut in changed)])
     if on_plan is not None:
-        on_plan(_plan(changed))
-    await run.add_all(changed, progress)
-    if sync:
-        vanished = [id_ for id_, row in here.items() if row["collection"] == collection and id_ not in by_id]
-        await run.withdraw(vanished)
+        on_plan(_plan(changed, left))
+    await run.embed_all(changed, left, progress)
+    await run.withdraw(withdrawn)
+    await run.switch()
     # Also where nothing changed: an import that was broken off may have left them old.
     await run.renew_words()
     return run.done
-
-
-async def embedded_with(pool: Pool, tenant: str) -> list[tuple[str, int, int]]:
-    """Model, dimensions and number of chunks: more than one entry means that part of the base cannot be found."""
-    async with pool.transaction(tenant) as connection:
-        rows = await connection.fetch(query("embedded_with"), tenant)
-    return [(row["model"], row["dimensions"], row["chunks"]) for row in rows]
 
 
 @dataclass(frozen=True)
@@ -105,13 +120,34 @@ class _Import:
     collection: str
     done: Imported = field(default_factory=Imported)
 
-    async def add_all(self, changed: Sequence[_Cut], progress: Progress) -> None:
-        chars_total = sum(cut.chars for cut in changed)
+    async def begin(self) -> dict[str, Any]:
+        """The tenant's documents by their ids: digest and collection."""
+        used = (self.tenant, self.embedder.model, self.embedder.dimensions)
+        async with self.pool.transaction(self.tenant) as connection:
+            await connection.execute(query("lock_imports"), self.tenant)
+            await connection.execute(query("index_embeddings"), self.embedder.dimensions)
+            await connection.execute(query("drop_old_embeddings"), *used, OLD_MODEL_KEPT)
+            await connection.execute(query("begin_embedding"), *used)
+            rows = await connection.fetch(query("document_digests"), self.tenant)
+        return {row["document_id"]: row for row in rows}
+
+    async def unembedded(self, but_of: Sequence[str]) -> list[_Left]:
+        async with self.pool.transaction(self.tenant) as connection:
+            rows = await connection.fetch(
+                query("unembedded"), self.tenant, self.embedder.model, self.embedder.dimensions, but_of
+            )
+        return [
+            _Left(row["document_id"], row["version"], row["chunk"], _passage(row["title"], row["heading"], row["text"]))
+            for row in rows
+        ]
+
+    async def embed_all(self, changed: Sequence[_Cut], left: Sequence[_Left], progress: Progress) -> None:
+        chars_total = sum(cut.chars for cut in changed) + sum(len(each.text) for each in left)
         chars_done = 0
         progress(0, chars_total)
         renewed_at = time.monotonic()
         for batch in _batches(changed):
-            vectors = await self._embed(batch)
+            vectors = await self._embed([text for cut in batch for text in cut.texts])
             for cut in batch:
                 own, vectors = vectors[: len(cut.chunks)], vectors[len(cut.chunks) :]
                 await self._add(cut, own)
@@ -120,6 +156,18 @@ class _Import:
             if time.monotonic() - renewed_at > WORDS_RENEWED_S:
                 await self.renew_words()
                 renewed_at = time.monotonic()
+        for start in range(0, len(left), TEXTS_MAX):
+            part = left[start : start + TEXTS_MAX]
+            await self._add_beside(part, await self._embed([each.text for each in part]))
+            chars_done += sum(len(each.text) for each in part)
+            progress(chars_done, chars_total)
+
+    async def switch(self) -> None:
+        """Unless something is missing, such as what another import brought in meanwhile: then the next one switches."""
+        async with self.pool.transaction(self.tenant) as connection:
+            await connection.execute(query("lock_imports"), self.tenant)
+            used = (self.tenant, self.embedder.model, self.embedder.dimensions)
+            self.done.switched = await connection.fetchval(query("switch_embedding"), *used) is not None
 
     async def withdraw(self, document_ids: Sequence[str]) -> None:
         async with self.pool.transaction(self.tenant) as connection:
@@ -131,8 +179,7 @@ class _Import:
             await connection.execute(query("lock_imports"), self.tenant)
             await connection.execute(query("renew_words"), self.tenant)
 
-    async def _embed(self, batch: Sequence[_Cut]) -> list[Vector]:
-        texts = [_passage(cut.document, chunk) for cut in batch for chunk in cut.chunks]
+    async def _embed(self, texts: Sequence[str]) -> list[Vector]:
         vectors: list[Vector] = []
         for start in range(0, len(texts), TEXTS_MAX):
             part = texts[start : start + TEXTS_MAX]
@@ -175,10 +222,21 @@ class _Import:
         self.done.added += old is None
         self.done.updated += old is not None
 
+    async def _add_beside(self, left: Sequence[_Left], vectors: Sequence[Vector]) -> None:
+        async with self.pool.transaction(self.tenant) as connection:
+            await connection.execute(query("lock_imports"), self.tenant)
+            await connection.execute(
+                query("add_embeddings"), self.tenant, [each.document_id for each in left],
+                [each.version for each in left], [each.chunk for each in left],
+                [PgVector(vector) for vector in vectors], self.embedder.model,
+            )  # fmt: skip
+        self.done.reembedded += len(left)
 
-def _plan(changed: Sequence[_Cut]) -> Plan:
-    tokens = sum(tokens_estimate(_passage(cut.document, chunk)) for cut in changed for chunk in cut.chunks)
-    return Plan(len(changed), sum(len(cut.chunks) for cut in changed), tokens)
+
+def _plan(changed: Sequence[_Cut], left: Sequence[_Left]) -> Plan:
+    texts = [text for cut in changed for text in cut.texts] + [each.text for each in left]
+    documents = len(changed) + len({each.document_id for each in left})
+    return Plan(documents, len(texts), sum(tokens_estimate(text) for text in texts))
 
 
 def _batches(cuts: Iterable[_Cut]) -> Iterator[list[_Cut]]:
@@ -193,6 +251,6 @@ def _batches(cuts: Iterable[_Cut]) -> Iterator[list[_Cut]]:
         yield batch
 
 
-def _passage(document: Document, chunk: Chunk) -> str:
+def _passage(title: str, heading: str, text: str) -> str:
     """What is embedded: a chunk often does not say itself what it is about."""
-    return "\n".join(part for part in (document.title, chunk.heading, chunk.text) if part)
+    return "\n".join(part for part in (title, heading, text) if part)

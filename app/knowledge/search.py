@@ -19,7 +19,7 @@ QUERY_CHARS_MAX = 8_000
 
 
 class Knowledge:
-    """``model`` embeds the queries; passages embedded by another are found by their words only."""
+    """``model`` embeds the queries; until all passages are embedded with it too, they are found by their words only."""
 
     def __init__(
         self, pool: Pool, *, model: str, chunks_of_document_max: int = CHUNKS_OF_DOCUMENT_MAX,
@@ -35,11 +35,13 @@ class Knowledge:
     ) -> tuple[Passage, ...]:
         """The best passages for customers, best first; ``language`` is the query's."""
         async with self._pool.transaction(tenant) as connection:
-            exact = await connection.fetchval(sql("knowledge_size"), tenant) <= self._exact_chunks_max
+            [base] = await connection.fetch(sql("knowledge_size"), tenant, self._model, len(vector))
+            model = self._model if base["is_embedded"] else None
+            exact = model is None or base["chunks"] <= self._exact_chunks_max
             if not exact:
                 await connection.execute(sql("hnsw_settings"))
             rows = await connection.fetch(
-                _search_sql(len(vector), exact=exact), tenant, vector, len(vector), self._model, CANDIDATES,
+                _search_sql(len(vector), exact=exact), tenant, vector, len(vector), model, CANDIDATES,
                 spaced(query[:QUERY_CHARS_MAX].replace("\0", " ")), configuration(language), RANK_CONSTANT,
                 self._chunks_of_document_max, limit,
             )  # fmt: skip

@@ -14,7 +14,7 @@ import pytest
 
 from agents.contract import PermanentError, TransientError
 from app.knowledge.documents import Document
-from app.knowledge.importing import embedded_with, import_documents
+from app.knowledge.importing import import_documents
 from app.knowledge.search import Knowledge
 from app.ports import Vector
 from app.store.database import Pool, connect, migrate
@@ -30,17 +30,17 @@ class WordEmbedder:
     """Texts that share words are near each other."""
 
     provider = "test"
-    dimensions = DIMENSIONS
 
-    def __init__(self, model: str = "words") -> None:
+    def __init__(self, model: str = "words", dimensions: int = DIMENSIONS) -> None:
         self.model = model
+        self.dimensions = dimensions
         self.embedded: list[str] = []
         self.fails_after: int | None = None
 
     def vector(self, text: str) -> Vector:
-        vector = np.full(DIMENSIONS, 1e-3, dtype=np.float32)
+        vector = np.full(self.dimensions, 1e-3, dtype=np.float32)
         for word in re.findall(r"\w+", text.lower()):
-            vector[hashlib.sha256(word.encode()).digest()[0] % DIMENSIONS] += 1
+            vector[hashlib.sha256(word.encode()).digest()[0] % self.dimensions] += 1
         return vector / np.float32(np.linalg.norm(vector))
 
     async def embed(
@@ -83,9 +83,10 @@ ARTICLES = [
 
 
 async def search(
-    pool: Pool, tenant: str, text: str, language: str | None = "en", **options: Any
-) -> tuple[Passage, ...]:
-    embedder = WordEmbedder()
+    pool: Pool, tenant: str, text: str, language: str | None = "en", embedder: WordEmbedder | None = None,
+    **options: Any,
+) -> tuple[Passage, ...]:  # fmt: skip
+    embedder = embedder or WordEmbedder()
     knowledge = Knowledge(pool, model=embedder.model, **options)
     return await knowledge.search(tenant=tenant, query=text, vector=embedder.vector(text), language=language, limit=5)
 
@@ -189,11 +190,82 @@ async def test_an_old_version_stays_but_is_not_found(pool: Pool, tenant: str) ->
     assert "unmute" in old
 
 
-async def test_another_model_embeds_all_anew(pool: Pool, tenant: str) -> None:
-    await import_documents(pool, WordEmbedder(), ARTICLES, tenant=tenant)
-    done = await import_documents(pool, WordEmbedder("newer"), ARTICLES, tenant=tenant)
-    assert done.updated == len(ARTICLES)
-    assert await embedded_with(pool, tenant) == [("newer", DIMENSIONS, len(ARTICLES))]
+OLD, NEW = "old", "new"
+
+
+def old() -> WordEmbedder:
+    return WordEmbedder(OLD)
+
+
+def new() -> WordEmbedder:
+    return WordEmbedder(NEW, dimensions=32)
+
+
+async def by_meaning(pool: Pool, tenant: str, embedder: WordEmbedder) -> list[str]:
+    found = await search(pool, tenant, "synchronize bookmarks", embedder=embedder)
+    return sorted(passage.document_id for passage in found if passage.similarity is not None)
+
+
+async def test_another_model_embeds_all_anew_without_new_versions(pool: Pool, tenant: str) -> None:
+    await import_documents(pool, old(), ARTICLES, tenant=tenant)
+    embedder = new()
+    done = await import_documents(pool, embedder, ARTICLES, tenant=tenant)
+    assert (done.unchanged, done.reembedded, done.switched) == (3, 3, True)
+    assert len(embedder.embedded) == 3
+    async with pool.transaction(tenant) as connection:
+        assert await connection.fetchval("select max(version) from document") == 1
+    again = await import_documents(pool, embedder, ARTICLES, tenant=tenant)
+    assert (again.reembedded, again.switched, len(embedder.embedded)) == (0, False, 3)
+
+
+async def test_a_broken_off_change_of_model_goes_on_and_switches_at_its_end_only(pool: Pool, tenant: str) -> None:
+    documents = [article(f"d{n}", f"synchronize bookmarks {n}") for n in range(40)]
+    await import_documents(pool, old(), documents, tenant=tenant)
+    failing = new()
+    failing.fails_after = 32
+    with pytest.raises(TransientError):
+        await import_documents(pool, failing, documents, tenant=tenant)
+    assert (len(await by_meaning(pool, tenant, old())), await by_meaning(pool, tenant, new())) == (5, [])
+    done = await import_documents(pool, new(), documents, tenant=tenant)
+    assert (done.reembedded, done.switched) == (8, True)
+    assert (len(await by_meaning(pool, tenant, old())), len(await by_meaning(pool, tenant, new()))) == (5, 5)
+
+
+async def test_a_change_of_model_takes_all_collections_and_what_changed(pool: Pool, tenant: str) -> None:
+    """The other collection's source is not read: its text is in the database."""
+    await import_documents(pool, old(), ARTICLES[:1], tenant=tenant, collection="a")
+    await import_documents(pool, old(), ARTICLES[1:], tenant=tenant, collection="b")
+    changed = article("sound", "Plug the loudspeaker in.")
+    plans: list[Any] = []
+    done = await import_documents(
+        pool, new(), [ARTICLES[1], changed], tenant=tenant, collection="b", on_plan=plans.append
+    )
+    assert (done.updated, done.reembedded, done.switched) == (1, 2, True)
+    assert (plans[0].documents, plans[0].chunks) == (3, 3)
+    assert await by_meaning(pool, tenant, new()) == ["crash", "sound", "sync"]
+
+
+async def test_what_was_withdrawn_is_found_with_no_model(pool: Pool, tenant: str) -> None:
+    await import_documents(pool, old(), ARTICLES, tenant=tenant)
+    await import_documents(pool, new(), ARTICLES, tenant=tenant)
+    await import_documents(pool, new(), ARTICLES[:1], tenant=tenant, sync=True)
+    assert await by_meaning(pool, tenant, old()) == await by_meaning(pool, tenant, new()) == ["sync"]
+
+
+async def test_the_old_models_vectors_go_a_day_after_the_switch(pool: Pool, tenant: str) -> None:
+    await import_documents(pool, old(), ARTICLES, tenant=tenant)
+    await import_documents(pool, new(), ARTICLES, tenant=tenant)
+    await import_documents(pool, new(), ARTICLES, tenant=tenant)
+    assert await by_meaning(pool, tenant, old()) == ["crash", "sound", "sync"]
+    async with pool.transaction(tenant) as connection:
+        await connection.execute("update embedding_model set ready_at = ready_at - interval '25 hours',"
+                                 " begun_at = begun_at - interval '25 hours'")  # fmt: skip
+    await import_documents(pool, new(), ARTICLES, tenant=tenant)
+    assert (await by_meaning(pool, tenant, old()), await by_meaning(pool, tenant, new())) == (
+        [], ["crash", "sound", "sync"],
+    )  # fmt: skip
+    async with pool.transaction(tenant) as connection:
+        assert await connection.fetchval("select count(*) from embedding") == len(ARTICLES)
 
 
 async def test_vanished_documents_are_withdrawn_with_sync_only(pool: Pool, tenant: str) -> None:
@@ -241,6 +313,6 @@ async def test_progress_ends_at_the_total(pool: Pool, tenant: str) -> None:
 
 async def test_vectors_of_another_length_are_refused(pool: Pool, tenant: str) -> None:
     embedder = WordEmbedder()
-    embedder.dimensions = 32
+    embedder.vector = WordEmbedder(dimensions=32).vector  # type: ignore[method-assign]
     with pytest.raises(PermanentError, match="EMBEDDINGS_DIMENSIONS"):
         await import_documents(pool, embedder, ARTICLES, tenant=tenant)
