@@ -40,6 +40,24 @@ class AtOnce:
 
 
 @dataclass
+class Erratic(AtOnce):
+    """Also refuses this share of calls by chance, however few there are."""
+
+    share: float
+    seed: int = 1
+    asks_to_wait_s: float | None = None
+
+    def __post_init__(self) -> None:
+        self._rng = random.Random(self.seed)
+
+    def takes(self, under_way: int, now: float) -> bool:
+        return self._rng.random() >= self.share and super().takes(under_way, now)
+
+    def retry_after_s(self) -> float | None:
+        return self.asks_to_wait_s
+
+
+@dataclass
 class PerMinute:
     """So many requests a minute: from a bucket that fills steadily, or anew each minute (``in_windows``)."""
 

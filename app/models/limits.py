@@ -19,6 +19,11 @@ _BEYOND = 3.0  # slower there: who counts by the minute hides for a while that i
 _WAY_MAX = 5.0
 _PAUSE = 2.0  # after a refusal, in mean times between two starts
 _PACE_S_MAX = 20.0  # less than a call waits for a place
+# Refused again before this part of the way back, though a round and this many calls were taken since it fell: then it
+# was chance, fewer at once did not help, and the search begins again where it fell. Not where the provider asks for a
+# wait that explains the refusal, nor where more than one in so many is refused: less is right then, whatever the cause.
+_VAIN_BEFORE = 0.8
+_VAIN_TAKEN_MIN = 20
 _USED = 0.8  # of the limit: less teaches nothing
 # A server that never refuses gets slower instead. Above this many times the latency that it has shown when it was
 # not crowded, the limit falls, so that calls don't wait there until they time out (and are paid for nothing).
@@ -41,11 +46,11 @@ class ConcurrencyLimit:
     blocked_until: float = 0.0
     latency_s: float | None = None  # running mean
     baseline_s: float | None = None  # the lowest running mean, slowly forgotten
-    # Since it shrank.
+    # Since it shrank, or the search began again.
     _taken: int = 0
     _successes: int = 0  # taken while the limit was used
     _barren: int = 0  # refusals while none was taken
-    _shrunk_at: float = -math.inf
+    _changed_at: float = -math.inf
     _started_at: float = -math.inf
     _calls_to_wait: int = 0
 
@@ -81,12 +86,15 @@ class ConcurrencyLimit:
         if self.ceiling is None:
             return self.limit + 1
         self._successes += 1
-        calls = max(_CALLS_BETWEEN_REFUSALS, _ROUNDS_BETWEEN_REFUSALS * self.ceiling)
-        way = self._successes / calls - 1  # -1: just refused
+        way = self._way_back(self.ceiling) - 1
         if way > 0:
             way /= _BEYOND
         grown = self.ceiling * math.pow(_SHRINK, -(min(way, _WAY_MAX) ** 3))
         return min(grown, self.limit + 1)
+
+    def _way_back(self, ceiling: float) -> float:
+        """0 when it was just refused, 1 when it is there again."""
+        return self._successes / max(_CALLS_BETWEEN_REFUSALS, _ROUNDS_BETWEEN_REFUSALS * ceiling)
 
     def _is_crowded(self, latency_s: float) -> bool:
         mean = latency_s if self.latency_s is None else self.latency_s
@@ -97,31 +105,41 @@ class ConcurrencyLimit:
     def refused(self, now: float, started_at: float, retry_after_s: float | None) -> None:
         """The provider said 429 to a call of ``started_at``."""
         # Who used up in active_s what was meant for the wait, too, was too fast by that much.
-        active_s = now - max(self._shrunk_at, self.blocked_until)
+        active_s = now - max(self._changed_at, self.blocked_until)
         share = active_s / (active_s + retry_after_s) if retry_after_s and active_s > 0 else 1.0
         # The next place at the provider is free about then.
         wait_s = retry_after_s or min(1.0, _PAUSE * (self.latency_s or 0.0) / self.limit)
-        if started_at < self._shrunk_at:
-            pass  # was under way when it shrank, and tells the same
+        if started_at < self._changed_at:
+            pass  # was under way then, and tells the same
+        elif share >= _SHRINK and self.ceiling is not None and self._fell_in_vain(self.ceiling):
+            self.limit, self.ceiling = float(int(self.ceiling) + 1), None
+            self._begin_anew(now)
         elif self._taken or self.ceiling is None:
             self._shrink(now, share, at_least=self.limit_min)
         else:
-            # Nothing was taken since it shrank: that says nothing of how many are.
+            # Nothing was taken since: that says nothing of how many are.
             self._barren += 1
-            wait_s = retry_after_s or min(_PACE_S_MAX, 2.0 ** min(self._barren, 10))
+            wait_s = max(retry_after_s or 0.0, min(_PACE_S_MAX, 2.0 ** min(self._barren, 10)))
         self.blocked_until = max(self.blocked_until, now + wait_s)
+
+    def _fell_in_vain(self, ceiling: float) -> bool:
+        enough = self._taken > max(_VAIN_TAKEN_MIN, self.limit)
+        return ceiling >= 1 and enough and self._way_back(ceiling) < _VAIN_BEFORE
 
     def unanswered(self, now: float, started_at: float) -> None:
         """No answer in time. One at a time is always tried: whether a server is there is the breaker's business."""
-        if started_at >= self._shrunk_at:
+        if started_at >= self._changed_at:
             self._shrink(now, _SHRINK, at_least=1.0)
 
     def _shrink(self, now: float, share: float, at_least: float) -> None:
-        self._shrunk_at = now
         # So many were too many, not the fraction above that.
         refused = self.limit if self.limit < 1 else float(self.places)
         self.limit = max(min(at_least, self.limit), refused * min(_SHRINK, max(_SHRINK_MOST, share)))
         self.ceiling = self.limit / _SHRINK
+        self._begin_anew(now)
+
+    def _begin_anew(self, now: float) -> None:
+        self._changed_at = now
         self._successes = self._taken = self._barren = 0
 
 

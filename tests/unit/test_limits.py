@@ -9,7 +9,7 @@ import pytest
 from app.models.limits import Breaker, ConcurrencyLimit
 from app.models.quota import Quota, Quotas
 from app.models.rate_headers import Allowance, Told
-from tests.limited_providers import AtOnce, PerMinute, Simulation, Worker
+from tests.limited_providers import AtOnce, Erratic, PerMinute, Simulation, Worker
 
 REFUSED_MAX = 0.02
 SETTLED_CALLS = 1_500
@@ -23,6 +23,17 @@ def test_a_limit_of_calls_at_once_is_found_and_held(calls: int, latency_s: float
     counted = simulation.run(latency_s / calls * SETTLED_CALLS)
     assert counted.refused_share < REFUSED_MAX
     assert counted.taken > 0.8 * SETTLED_CALLS
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("calls", [4, 20, 100])
+def test_refusals_by_chance_do_not_keep_it_from_using_what_there_is(calls: int, seed: int) -> None:
+    """As of a provider that is overloaded by others."""
+    simulation = Simulation(Erratic(calls, share=0.01, seed=seed), latency_s=1.0)
+    simulation.run(1 / calls * SETTLED_CALLS * 5)
+    counted = simulation.run(1 / calls * SETTLED_CALLS)
+    assert counted.taken > 0.7 * SETTLED_CALLS
+    assert counted.refused_share < 0.06  # 1 % of them by chance
 
 
 @pytest.mark.parametrize("latency_s", [0.3, 3.0])
