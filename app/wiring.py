@@ -43,6 +43,7 @@ from app.store import database, policies
 from app.store.claims import Claims
 from app.store.journal import Journal
 from app.store.ledger import attempts, spend, total
+from app.store.queries import query
 from app.store.retention import expiring
 from app.verify import controls
 from schemas.policy import TenantPolicy
@@ -198,12 +199,13 @@ async def import_knowledge(
     on_progress: Callable[[int, int], None],
     on_unreadable: Callable[[Unreadable], None],
     on_plan: Callable[[Plan, EmbeddingPrice], None] | None = None,
+    collection: str = "default",
     sync: bool = False,
 ) -> Imported:
     """Raises OSError, TransientError, PermanentError. What cannot be read is reported and passed over."""
     async with AsyncExitStack() as stack:
         pool = await _pool(stack, settings, "deskstream_app", _APP_CONNECTIONS_MAX)
-        embedder = PatientEmbeddings(await _embedder(stack, settings))
+        embedder = embedder or PatientEmbeddings(await _embedder(stack, settings))
         price = EmbeddingPrice(embedder.model, _prices(settings))
         readable = _readable(read(source) if isinstance(source, Path) else source, on_unreadable)
         return await import_documents(
@@ -211,6 +213,7 @@ async def import_knowledge(
             embedder,
             readable,
             tenant=tenant,
+            collection=collection,
             sync=sync,
             progress=on_progress,
             on_plan=(lambda plan: on_plan(plan, price)) if on_plan else None,
@@ -257,6 +260,14 @@ async def unjournalled(settings: Settings) -> AsyncIterator[ModelAnswerer]:
     async with AsyncExitStack() as stack:
         pool = await _pool(stack, settings, "deskstream_app", _APP_CONNECTIONS_MAX)
         yield await _answerer(stack, settings, pool, policies.Policies(pool), controls.ForgetfulJournal())
+
+
+async def public_articles(settings: Settings, tenant: str) -> dict[str, str]:
+    """Title and text of what may be shown to customers, by document id."""
+    async with AsyncExitStack() as stack:
+        pool = await _pool(stack, settings, "deskstream_app", 1)
+        async with pool.transaction(tenant) as connection:
+            return {row["document_id"]: row["text"] for row in await connection.fetch(query("public_texts"), tenant)}
 
 
 async def probe_model(settings: Settings, prompt: str) -> str:
