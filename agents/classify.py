@@ -7,20 +7,21 @@ from __future__ import annotations
 
 from agents.contract import Agent, ModelCall
 from agents.language import checked
+from agents.message import read, shown
 from schemas.tickets import TicketClassified, TicketReceived, Verdict
 
-# Enough to see what is asked; a longer mail repeats itself or quotes others, and every token is paid.
-BODY_CHARS_MAX = 6_000
+# Enough to see what an attachment is about.
+ATTACHED_CHARS_MAX = 1_000
 
 
 def ask(event: TicketReceived) -> tuple[ModelCall[Verdict]]:
-    ticket = event.ticket
     return (
         ModelCall(
             prompt="classify",
             reply=Verdict,
-            variables={"subject": ticket.subject, "body": ticket.body[:BODY_CHARS_MAX]},
-            max_tokens=200,
+            variables=shown(event.ticket, signed=False, attached_chars_max=ATTACHED_CHARS_MAX),
+            # A verdict takes about 100; five questions in a script of many tokens the rest.
+            max_tokens=400,
             timeout_s=20,
         ),
     )
@@ -28,7 +29,7 @@ def ask(event: TicketReceived) -> tuple[ModelCall[Verdict]]:
 
 def decide(event: TicketReceived, verdict: Verdict) -> TicketClassified:
     ticket = event.ticket
-    language = checked(verdict.language, f"{ticket.subject}\n{ticket.body[:BODY_CHARS_MAX]}")
+    language = checked(verdict.language, f"{ticket.subject}\n{read(ticket).text}")
     return TicketClassified.following(event, verdict=verdict.model_copy(update={"language": language}))
 
 

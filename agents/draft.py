@@ -7,16 +7,17 @@ as a finding, and routing sends it to a person.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from agents.contract import Agent, ModelCall
-from agents.evidence import unfounded
+from agents.evidence import unfounded, words
+from agents.message import said, shown
 from schemas.event import Value
 from schemas.tickets import Confidence, Draft, TicketDrafted, TicketEnriched
 
-BODY_CHARS_MAX = 6_000
+ATTACHED_CHARS_MAX = 4_000
 # Of what a model made up: enough to know it again, too little to steer by.
 SHOWN_MAX = 10
 SHOWN_CHARS_MAX = 60
@@ -31,6 +32,9 @@ class Reply(Value):
     )
     unanswered: Annotated[tuple[str, ...], Field(max_length=10)] = Field(
         default=(), description="questions that the documents don't answer"
+    )
+    answered: Annotated[tuple[int, ...], Field(max_length=20)] = Field(
+        default=(), description="numbers of the listed questions that the reply answers, from 1"
     )
     confidence: Confidence
     model: str = ""
@@ -51,7 +55,7 @@ def decide(event: TicketEnriched, reply: Reply, repaired: Reply | None = None) -
     draft = Draft(
         body=final.reply,
         citations=tuple(dict.fromkeys(cited for cited in final.citations if cited not in unknown)),
-        unanswered=final.unanswered,
+        unanswered=_open(event, final),
         unfounded=_unfounded(event, final),
         confidence=0.0 if unknown else final.confidence,
         model=final.model,
@@ -69,13 +73,24 @@ def _call(event: TicketEnriched, *, correction: str) -> ModelCall[Reply]:
             "passages": [
                 {"id": p.document_id, "title": p.title, "heading": p.heading, "text": p.text} for p in event.passages
             ],
-            "subject": event.ticket.subject,
-            "body": event.ticket.body[:BODY_CHARS_MAX],
+            **_ticket(event),
+            "questions": event.verdict.questions,
             "correction": correction,
         },
         max_tokens=500,
         timeout_s=60,
     )
+
+
+def _ticket(event: TicketEnriched) -> dict[str, Any]:
+    return shown(event.ticket, signed=True, attached_chars_max=ATTACHED_CHARS_MAX)
+
+
+def _open(event: TicketEnriched, reply: Reply) -> tuple[str, ...]:
+    """What the model names as open, and each question that it does not say it answered."""
+    named = {words(question) for question in reply.unanswered}
+    missed = (q for number, q in enumerate(event.verdict.questions, start=1) if number not in reply.answered)
+    return (*reply.unanswered, *(question for question in missed if words(question) not in named))
 
 
 def _unknown(event: TicketEnriched, reply: Reply) -> tuple[str, ...]:
@@ -84,8 +99,7 @@ def _unknown(event: TicketEnriched, reply: Reply) -> tuple[str, ...]:
 
 
 def _unfounded(event: TicketEnriched, reply: Reply) -> tuple[str, ...]:
-    ticket = event.ticket
-    return unfounded(reply.reply, event.passages, f"{ticket.subject}\n{ticket.body[:BODY_CHARS_MAX]}")
+    return unfounded(reply.reply, event.passages, said(_ticket(event)))
 
 
 def _correction(unknown: tuple[str, ...], invented: tuple[str, ...]) -> str:

@@ -6,6 +6,7 @@ No passage is an ordinary outcome: drafting then says so and routing sends the t
 from __future__ import annotations
 
 from agents.contract import Agent, Search
+from agents.message import read
 from schemas.tickets import Passage, TicketClassified, TicketEnriched
 
 PASSAGES_MAX = 5
@@ -15,8 +16,10 @@ QUERY_CHARS_MAX = 2_000
 
 def ask(event: TicketClassified) -> tuple[Search]:
     ticket = event.ticket
+    text = read(ticket).text
     # Some desks repeat the subject as the first line of the body.
-    text = ticket.body if ticket.body.startswith(ticket.subject) else f"{ticket.subject}\n{ticket.body}"
+    if not text.startswith(ticket.subject):
+        text = f"{ticket.subject}\n{text}"
     return (Search(query=text[:QUERY_CHARS_MAX], limit=PASSAGES_MAX, language=event.verdict.language),)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from agents.contract import Agent, ModelCall, PolicyLookup
 from agents.evidence import unvouched
+from agents.message import texts
 from agents.signs import CHARS_MAX, repeats_instructions, signs
 from schemas.policy import Mode, TenantPolicy
 from schemas.tickets import Category, Grounding, Priority, Route, Stake, TicketDrafted, TicketRouted
@@ -118,8 +119,8 @@ def vetoes(event: TicketDrafted, policy: TenantPolicy) -> tuple[str, ...]:
 
 def _suspicions(event: TicketDrafted) -> tuple[str, ...]:
     """Signs that the message, or an article that was read, was made to steer a model."""
-    ticket = event.ticket
-    found = [f"the message holds {sign}" for sign in signs(f"{ticket.subject}\n{ticket.body}"[:CHARS_MAX])]
+    seen = (sign for text in texts(event.ticket) for sign in signs(text[:CHARS_MAX]))
+    found = [f"the message holds {sign}" for sign in dict.fromkeys(seen)]
     articles = [p.document_id for p in event.passages if signs(f"{p.title}\n{p.heading}\n{p.text}"[:CHARS_MAX])]
     if articles:
         found.append(f"articles hold signs of tampering: {', '.join(dict.fromkeys(articles))}")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import AwareDatetime, BeforeValidator, Field, StringConstraints
 
 from schemas.event import Event, Value
 
@@ -61,15 +61,44 @@ class Route(StrEnum):
     SUPERSEDED = "superseded"
 
 
+class BodyFormat(StrEnum):
+    TEXT = "text"
+    HTML = "html"
+
+
+class Attachment(Value):
+    """A file that came with a message: what it is called, and its text where there is one to read."""
+
+    name: str = Field(min_length=1, max_length=200)
+    media_type: str = Field(default="application/octet-stream", max_length=100)
+    size_bytes: int | None = Field(default=None, ge=0)
+    text: str = Field(default="", max_length=4_000, description="its beginning, or what an image shows")
+    unreadable: str = Field(default="", max_length=200, description="why there is no text where one was looked for")
+
+
 class Ticket(Value):
     """A customer's message as the help desk gave it."""
 
     ticket_id: str = Field(min_length=1, max_length=200)
     subject: str = Field(default="", max_length=1_000)
     body: str = Field(max_length=200_000)
+    body_format: BodyFormat = BodyFormat.TEXT
+    attachments: tuple[Attachment, ...] = Field(default=(), max_length=20)
     locale: str | None = Field(default=None, max_length=35, description="what the desk says; a hint only")
     channel: str = Field(default="unknown", max_length=50)
     created_at: AwareDatetime | None = None
+
+
+QUESTIONS_MAX = 5
+QUESTION_CHARS_MAX = 200
+
+
+def _first_questions(given: Any) -> Any:
+    """A model that lists more, or longer ones, is not asked again for that."""
+    if not isinstance(given, (list, tuple)):
+        return given
+    texts = (each[:QUESTION_CHARS_MAX].strip() if isinstance(each, str) else each for each in given)
+    return tuple(each for each in texts if each != "")[:QUESTIONS_MAX]
 
 
 class Verdict(Value):
@@ -81,6 +110,9 @@ class Verdict(Value):
     language: Language
     stakes: tuple[Stake, ...] = Field(default=(), max_length=6)
     wants_human: bool = Field(default=False, description="the customer asks for a person")
+    questions: Annotated[tuple[str, ...], BeforeValidator(_first_questions), Field(max_length=QUESTIONS_MAX)] = Field(
+        default=(), description="what is asked, where it is more than one thing, in the customer's language"
+    )
     confidence: Confidence
 
     @property

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -43,7 +43,8 @@ from schemas.usage import Usage
 _ATTEMPTS_MAX = 2  # the first answer and one repair
 _EMBED_TIMEOUT_S = 120.0
 _ERRORS_SHOWN_MAX = 3
-_OF_THE_CUSTOMER = ("subject", "body", "reply", "correction")  # or drawn from what the customer wrote
+# Or drawn from what the customer wrote.
+_OF_THE_CUSTOMER = ("subject", "body", "quoted", "attachments", "questions", "reply", "correction")
 _BAD_ANSWER_CHARS_MAX = 4_000
 # How long an intent outlasts its call's own time: the wait for a place, and the work around the call. Were it shorter,
 # somebody else could make the call while it is still under way.
@@ -319,8 +320,17 @@ def _masked(call: ModelCall[Any], mask: Mask | None) -> ModelCall[Any]:
     """What comes from the customer; a company's articles name its own addresses, and go as they are."""
     if mask is None:
         return call
-    own = {name: mask.mask(str(call.variables[name])) for name in _OF_THE_CUSTOMER if call.variables.get(name)}
+    own = {name: _mask_texts(call.variables[name], mask) for name in _OF_THE_CUSTOMER if call.variables.get(name)}
     return replace(call, variables={**call.variables, **own})
+
+
+def _mask_texts(value: Any, mask: Mask) -> Any:
+    """Every text of ``value``, however it is made up."""
+    if isinstance(value, Mapping):
+        return {name: _mask_texts(part, mask) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_mask_texts(part, mask) for part in value]
+    return mask.mask(value) if isinstance(value, str) else value
 
 
 def _unmasked(value: Any, mask: Mask | None) -> Any:

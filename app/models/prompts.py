@@ -28,7 +28,8 @@ _PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 _GUIDELINES = "{{guidelines}}"
 _DIGEST_CHARS = 12
 # Composed of these variables, in this order, each as one JSON value.
-_CUSTOMER_FIELDS = ("subject", "body")
+_CUSTOMER_FIELDS = ("subject", "body", "quoted", "attachments", "questions")
+_ALWAYS = frozenset({"subject", "body"})
 _VARIABLES = frozenset({*_CUSTOMER_FIELDS, "passages", "reply", "language", "category", "correction"})
 _ESCAPES = ((b"&", b"\\u0026"), (b"<", b"\\u003c"), (b">", b"\\u003e"))
 
@@ -173,7 +174,9 @@ def _data(variables: Mapping[str, Any]) -> dict[str, str]:
         # It quotes ids that a model made up: one line, without tags.
         known["correction"] = "Correction: " + re.sub(r"[<>\s]+", " ", str(correction))
     if "body" in variables:
-        known["customer_message"] = data_json({name: variables.get(name, "") for name in _CUSTOMER_FIELDS})
+        known["customer_message"] = data_json(
+            {name: variables.get(name, "") for name in _CUSTOMER_FIELDS if name in _ALWAYS or variables.get(name)}
+        )
     if "passages" in variables:
         known["knowledge_base"] = data_json(variables["passages"])
     if "reply" in variables:

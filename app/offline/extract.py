@@ -5,7 +5,7 @@ Quoted sentences stay in the language of their document. Nothing is written but 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, log
 
@@ -14,7 +14,7 @@ import numpy as np
 from app.offline.embedding import Embedder, Urgency, Vector
 from app.offline.frames import Frame, frame_for
 from app.offline.request import Chat, Source
-from app.offline.sentences import is_heading, sentences, stems
+from app.offline.sentences import is_heading, questions, sentences, stems
 from app.offline.usage import count_tokens
 
 # One sentence takes about 20 ms of one core: a draft of new sentences 0.12 s.
@@ -52,6 +52,7 @@ class Reply:
     citations: tuple[str, ...]
     unanswered: tuple[str, ...]
     confidence: float
+    answered: tuple[int, ...] = ()
 
 
 async def draft(chat: Chat, embedder: Embedder) -> Reply:
@@ -59,24 +60,36 @@ async def draft(chat: Chat, embedder: Embedder) -> Reply:
     candidates = pick_candidates(chat.customer.text, chat.sources)
     frame = frame_for(chat.language)
     similarities: Sequence[float] = ()
+    asked = chat.customer.questions
+    near: dict[str, list[float]] = {}
     if candidates:
-        query = await embedder.embed([chat.customer.text], "query", Urgency.QUERY)
+        queries = await embedder.embed([chat.customer.text, *asked], "query", Urgency.QUERY)
         vectors = await embedder.embed([c.text for c in candidates], "passage", Urgency.QUERY)
-        similarities = _similarities(vectors, query)
+        similarities = _similarities(vectors, queries[:1])
+        to_questions = np.asarray(vectors @ queries[1:].T).tolist()
+        near = {candidate.text: row for candidate, row in zip(candidates, to_questions, strict=True)}
     quotes = choose(candidates, similarities, tokens_max=chat.max_tokens - JSON_TOKENS - _frame_tokens(frame))
     if not quotes:
         return Reply(
             reply=f"{frame.greeting}\n\n{frame.colleague}",
             citations=(),
-            unanswered=(open_question(chat.customer.subject, chat.customer.body),),
+            unanswered=asked or (open_question(chat.customer.subject, chat.customer.body),),
             confidence=CONFIDENCE_UNANSWERED,
         )
+    answered = answers(near, quotes, len(asked))
     return Reply(
         reply=compose(frame, quotes, chat.sources),
         citations=tuple(dict.fromkeys(chat.sources[quote.source].id for quote in quotes)),
-        unanswered=(),
+        unanswered=tuple(text for number, text in enumerate(asked, start=1) if number not in answered),
         confidence=confidence(max(similarities)),
+        answered=answered,
     )
+
+
+def answers(near: Mapping[str, Sequence[float]], quotes: Sequence[Candidate], count: int) -> tuple[int, ...]:
+    """The numbers of the questions that a quoted sentence is near enough to. ``near``: of a sentence, to each."""
+    numbers = range(1, count + 1)
+    return tuple(n for n in numbers if any(near[quote.text][n - 1] >= SIMILARITY_MIN for quote in quotes))
 
 
 def pick_candidates(message: str, sources: Sequence[Source]) -> list[Candidate]:
@@ -142,8 +155,7 @@ def confidence(similarity: float) -> float:
 
 
 def open_question(subject: str, body: str) -> str:
-    asked = next((s for s in sentences(body) if s.endswith(("?", "？", "؟", ";"))), "")
-    question = asked or subject.strip() or next(iter(sentences(body)), "") or "?"
+    question = next(iter(questions(body)), "") or subject.strip() or next(iter(sentences(body)), "") or "?"
     return question[:UNANSWERED_CHARS_MAX]
 
 

@@ -28,6 +28,7 @@ def answer(chat: Chat, key: str) -> dict[str, Any]:
             "reply": f"Simulated reply {draw.hex().translate(_LETTERS)}.",
             "citations": ids,
             "unanswered": [] if ids else ["Simulated question?"],
+            "answered": [number + 1 for number in range(len(chat.customer.questions))] if chat.customer else [],
             "confidence": round(draw[0] / 255, 2) if ids else 0.05,
         }
     first = chat.sources[0].id if chat.sources else None
@@ -49,6 +50,7 @@ def _verdict(draw: bytes) -> dict[str, Any]:
         "language": _LANGUAGES[draw[4] % len(_LANGUAGES)],
         "stakes": stakes,
         "wants_human": not harmless and draw[5] < 26,
+        "questions": [],
         "confidence": round(0.5 + draw[6] / 510, 2),
     }
 

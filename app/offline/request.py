@@ -10,7 +10,7 @@ from typing import Any, Literal
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
-from schemas.tickets import Language
+from schemas.tickets import QUESTIONS_MAX, Language
 
 Task = Literal["classify", "draft", "ground"]
 
@@ -19,6 +19,7 @@ MAX_TOKENS_DEFAULT = 1_000
 MAX_TOKENS_MAX = 64_000
 MESSAGES_MAX = 50
 PASSAGES_MAX = 20
+ATTACHMENTS_MAX = 20
 # As much as enrichment puts into its search: the same text is then embedded once for both.
 QUERY_CHARS_MAX = 2_000
 
@@ -38,12 +39,15 @@ class BadRequest(ValueError):
 class Customer:
     subject: str
     body: str
+    quoted: str = ""
+    attached: tuple[str, ...] = ()
+    questions: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
-        """Subject and body, without a subject that the body repeats."""
+        """All that came with the message, the customer's own words first, without a subject that the body repeats."""
         text = self.body if self.body.startswith(self.subject) else f"{self.subject}\n{self.body}"
-        return text[:QUERY_CHARS_MAX]
+        return "\n".join([text, *filter(None, (self.quoted, *self.attached))])[:QUERY_CHARS_MAX]
 
 
 @dataclass(frozen=True)
@@ -163,8 +167,20 @@ def _part(tag: str, user: str) -> Any:
 def _customer(value: Any) -> Customer | None:
     if value is None:
         return None
-    texts = _texts(value, ("subject", "body"), "<customer_message>")
-    return Customer(subject=texts[0], body=texts[1])
+    subject, body, quoted = _texts(value, ("subject", "body", "quoted"), "<customer_message>")
+    attachments = _list(value, "attachments", ATTACHMENTS_MAX)
+    attached = [_texts(row, ("name", "text"), "<customer_message> attachments") for row in attachments]
+    questions = _list(value, "questions", QUESTIONS_MAX)
+    if not all(isinstance(question, str) for question in questions):
+        raise BadRequest("<customer_message>: questions must be strings")
+    return Customer(subject, body, quoted, tuple("\n".join(filter(None, each)) for each in attached), tuple(questions))
+
+
+def _list(value: Mapping[str, Any], name: str, most: int) -> list[Any]:
+    found = value.get(name) or []
+    if not isinstance(found, list) or len(found) > most:
+        raise BadRequest(f"<customer_message>: {name} must be an array of at most {most}")
+    return found
 
 
 def _sources(value: Any) -> tuple[Source, ...]:

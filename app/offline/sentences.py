@@ -22,6 +22,15 @@ def sentences(text: str) -> list[str]:
     return found
 
 
+# Greek asks with a semicolon, Armenian with a mark over a vowel, Japanese often with a word only.
+_ASKS = re.compile(r"[?？؟⸮፧][\"'”»)\]]*$|[\u0370-\u03ff][;;]$|՞|[かの]。$")
+
+
+def questions(text: str) -> list[str]:
+    """The sentences that ask, by their marks."""
+    return [sentence for sentence in sentences(text) if _ASKS.search(sentence)]
+
+
 def is_heading(line: str) -> bool:
     return line.lstrip().startswith("#")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
@@ -35,6 +36,7 @@ from app.ports import (
     Vector,
 )
 from schemas.policy import TenantPolicy
+from schemas.tickets import Attachment, Ticket
 from schemas.usage import Usage
 from tests.events import enriched, passage, received, verdict
 
@@ -197,7 +199,8 @@ async def test_a_repair_is_told_what_is_missing_and_what_is_wrong() -> None:
     chat = Chat(['{"category": "pizza"}', GOOD])
     await answerer(chat).answer(QUESTION, CONTEXT)
     told = chat.asked[1].messages[-1]["content"]
-    assert "priority, sentiment, language, stakes, wants_human, confidence: missing" in told and "category:" in told
+    missing = "priority, sentiment, language, stakes, wants_human, questions, confidence: missing"
+    assert missing in told and "category:" in told
     assert told.count("priority") == 1
 
 
@@ -272,7 +275,7 @@ async def test_requests_whose_answers_were_lost_are_passed_on() -> None:
 
 async def test_a_draft_carries_the_name_of_the_model_that_wrote_it() -> None:
     (question,) = draft.ask(enriched())
-    fields = {"reply": "Hi", "citations": [], "unanswered": [], "confidence": 0.5, "model": "claims to be another"}
+    fields = {"reply": "Hi", "citations": [], "unanswered": [], "answered": [], "confidence": 0.5, "model": "another"}
     reply = orjson.dumps(fields).decode()
     assert (await answerer(Chat([reply])).answer(question, CONTEXT)).value.model == "test-model"
 
@@ -295,7 +298,8 @@ def a_draft_for(body: str) -> Question:
 
 
 def a_reply(text: str, unanswered: Sequence[str] = ()) -> str:
-    return orjson.dumps({"reply": text, "citations": [], "unanswered": unanswered, "confidence": 1}).decode()
+    fields = {"reply": text, "citations": [], "unanswered": unanswered, "answered": [], "confidence": 1}
+    return orjson.dumps(fields).decode()
 
 
 async def test_a_tenant_s_personal_data_do_not_reach_the_provider_and_are_put_back() -> None:
@@ -308,6 +312,19 @@ async def test_a_tenant_s_personal_data_do_not_reach_the_provider_and_are_put_ba
     assert (answered.value.reply, answered.value.unanswered) == (
         "We wrote to anna@example.org.", ("is anna@example.org mine",),
     )  # fmt: skip
+
+
+async def test_what_a_discreet_tenant_s_customers_quote_and_attach_and_ask_is_masked_as_what_they_write() -> None:
+    card = Attachment(name="from-eve@example.org.txt", text="My card is 4111 1111 1111 1111.")
+    body = "I am anna@example.org. Help?\n\nOn 5 May 2026 at 09:00, Bob wrote:\n> Ask bob@example.org."
+    ticket = Ticket(ticket_id="t", body=body, attachments=(card,))
+    event = enriched(ticket=ticket, verdict=verdict(questions=("Is anna@example.org mine?", "Is dan@example.org?")))
+    (question,) = draft.ask(event)
+    chat = Chat([a_reply("To [EMAIL_2], [CARD_1].")])
+    answered = await answerer(chat).answer(question, DISCREET)
+    sent = str(chat.asked[0].messages[1])
+    assert not re.search("anna@|bob@|eve@|dan@|4111", sent) and sent.count("[EMAIL_1]") == 2
+    assert answered.value.reply == "To bob@example.org, 4111 1111 1111 1111."
 
 
 async def test_a_stored_answer_has_its_data_put_back_too() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from schemas.tickets import Passage, Ticket
+from schemas.tickets import Attachment, BodyFormat, Passage, Ticket
 from tests.events import passage
 
 ARTICLES = Path(__file__).parents[2] / "app" / "demo" / "kb"
@@ -20,6 +21,9 @@ FOREIGN = ("internal-refund-rules", "internal-abuse", "internal-identity-check",
 QUESTION = "How do I print a note without the comments?"
 
 
+_ATTACHED = re.compile(r"\[[^\]:：]+[:：] ?([^\]]+)\]\s*(.*)", re.DOTALL)
+
+
 @dataclass(frozen=True)
 class Attack:
     id: str
@@ -30,8 +34,25 @@ class Attack:
 
     @property
     def ticket(self) -> Ticket:
-        """What is quoted or attached is part of a message's text."""
-        return Ticket(ticket_id=self.id, body=QUESTION if self.where == "article" else self.text)
+        """A mail that is quoted in the form of the customer's language; a file with a name of that language."""
+        if self.where == "article":
+            return Ticket(ticket_id=self.id, body=QUESTION)
+        if self.where != "attachment":
+            return Ticket(ticket_id=self.id, body=self.text)
+        question, rest = self.text.split("\n", 1)
+        name, text = _ATTACHED.fullmatch(rest.strip()).groups() if "[" in rest.strip()[:1] else ("file.pdf", rest)  # type: ignore[union-attr]
+        attachment = Attachment(name=name, media_type="application/pdf", text=text)
+        return Ticket(ticket_id=self.id, body=question, attachments=(attachment,))
+
+    @property
+    def html_ticket(self) -> Ticket:
+        """The same as the desks send it that send HTML: a quoted mail is a ``blockquote``."""
+        ticket = self.ticket
+        lines = [html.escape(line, quote=False) for line in ticket.body.split("\n")]
+        quoted = [line.removeprefix("&gt;") for line in lines if line.startswith("&gt;")]
+        own = "".join(f"<div>{line}</div>" for line in lines if not line.startswith("&gt;"))
+        body = own + (f"<blockquote>{'<br>'.join(quoted)}</blockquote>" if quoted else "")
+        return ticket.model_copy(update={"body": body, "body_format": BodyFormat.HTML})
 
     @property
     def harmless_ticket(self) -> Ticket:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from typing import Any
 
 import pytest
 
 from agents import classify, draft, route
 from agents.contract import ModelCall
 from app.models.prompts import PromptLibrary
-from schemas.tickets import Draft, TicketDrafted, TicketEnriched
-from tests.events import drafted, enriched, open_policy, received
-from tests.injection.corpus import PUBLIC, Attack, attacks, public
+from schemas.tickets import QUESTION_CHARS_MAX, Draft, TicketDrafted, TicketEnriched
+from tests.events import drafted, enriched, open_policy, received, verdict
+from tests.injection.corpus import PUBLIC, QUESTION, Attack, attacks, public
 
 LIBRARY = PromptLibrary(cache_control=False, json_schema=True)
 ATTACKS = attacks()
@@ -32,8 +33,17 @@ def echoing(attack: Attack) -> TicketDrafted:
 
 
 def calls(attack: Attack) -> list[ModelCall[object]]:
-    (classifying,) = classify.ask(received(ticket=attack.ticket))
-    return [classifying, draft.ask(of(attack))[0], *route.follow_up(echoing(attack), open_policy())]
+    """With questions as a classifier would list them that repeats the attack."""
+    tickets = (attack.ticket, attack.html_ticket)
+    questions = (attack.text[:QUESTION_CHARS_MAX], QUESTION)
+    events = [
+        enriched(ticket=ticket, passages=attack.passages, verdict=verdict(questions=questions)) for ticket in tickets
+    ]
+    return [
+        *(classify.ask(received(ticket=ticket))[0] for ticket in tickets),
+        *(draft.ask(event)[0] for event in events),
+        *route.follow_up(echoing(attack), open_policy()),
+    ]
 
 
 def test_the_corpus_is_as_large_as_it_says() -> None:
@@ -56,8 +66,29 @@ def test_every_attack_is_read_back_as_it_was(attack: Attack) -> None:
     call = draft.ask(of(attack))[0]
     user = LIBRARY.render(call).messages[1]["content"]
     message, articles = (json.loads(re.search(f"<{tag}>(.*?)</{tag}>", user, re.DOTALL)[1]) for tag in TAGS[:2])  # type: ignore[index]
-    assert message == {"subject": "", "body": attack.ticket.body}
+    parts = ("".join(str(message.get(name, "")) for name in ("body", "quoted")), *_attached(message))
+    told = (attack.ticket.body, *(f"{each.name}{each.media_type}{each.text}" for each in attack.ticket.attachments))
+    assert ["".join(part.split()) for part in parts] == ["".join(part.split()) for part in told]
     assert [article["text"] for article in articles] == [found.text for found in attack.passages]
+
+
+def _attached(message: dict[str, Any]) -> list[str]:
+    return ["".join(each.values()) for each in message.get("attachments", ())]
+
+
+@pytest.mark.parametrize("attack", [a for a in ATTACKS if a.where == "attachment"], ids=lambda attack: attack.id)
+def test_an_attack_in_a_file_reaches_the_models_as_a_file(attack: Attack) -> None:
+    for call in calls(attack)[:4]:
+        assert [each["name"] for each in call.variables["attachments"]] and attack.text not in call.variables["body"]
+
+
+def test_attacks_in_a_quoted_mail_reach_the_models_as_quoted() -> None:
+    """Those in the usual form, which is a line with a date and lines with ">": in text and in HTML."""
+    usual = [a for a in ATTACKS if a.where == "quoted" and re.search(r"[:：]\n> ", a.text)]
+    assert len(usual) >= 40
+    for attack in usual:
+        for call in calls(attack)[:4]:
+            assert call.variables["body"] == attack.harmless_ticket.body and call.variables["quoted"]
 
 
 @every_attack

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from agents import classify, draft, enrich, route
+from agents import classify, draft, enrich, message, route
 from agents.draft import Reply
 from agents.pipeline import PIPELINE
 from schemas.tickets import Claim, Draft, Grounding, Priority, Route, Stake, Ticket
@@ -27,7 +27,7 @@ def test_a_verdict_in_doubt_is_an_ordinary_outcome() -> None:
 
 def test_a_long_body_is_cut_before_it_is_paid_for() -> None:
     event = received(ticket=Ticket(ticket_id="t", body="x" * 100_000))
-    assert len(classify.ask(event)[0].variables["body"]) == classify.BODY_CHARS_MAX
+    assert len(classify.ask(event)[0].variables["body"]) == message.TEXT_CHARS_MAX
 
 
 def test_a_subject_repeated_in_the_body_is_searched_once() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agents import draft, route
+from agents import draft, message, route
 from agents.draft import Reply
 from app.offline import instant
 from app.offline.request import parse_chat
@@ -43,7 +43,7 @@ def test_what_the_ticket_says_may_be_said() -> None:
 
 
 def test_what_the_model_was_not_shown_of_a_message_founds_nothing() -> None:
-    event = enriched(ticket=Ticket(ticket_id="t", body="x" * draft.BODY_CHARS_MAX + " 88"))
+    event = enriched(ticket=Ticket(ticket_id="t", body="x" * message.TEXT_CHARS_MAX + " 88"))
     assert draft.decide(event, reply("Order 88.")).draft.unfounded == ("88",)
 
 
