@@ -78,7 +78,7 @@ class Tracker:
             **self._client, isolation_level="read_committed", enable_auto_commit=False, auto_offset_reset="earliest"
         )
         await self._consumer.start()
-        topics = (*EVENT_CLASSES, DEAD_LETTER_TOPIC)
+        topics = (*_TICKET_TOPICS, UsageRecorded.TOPIC, DEAD_LETTER_TOPIC)
         found = await asyncio.gather(*(topic_partitions(self._consumer, topic) for topic in topics))
         sources = [source for partitions in found for source in partitions]
         self._consumer.assign(sources)

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from itertools import pairwise
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field, model_validator
 
 from schemas.event import TenantId, Value
-from schemas.tickets import Category
+from schemas.tickets import Category, Confidence, Language
+
+# Each policy in memory holds them; isotonic steps are few, whatever the number of reviews.
+STEPS_MAX = 20
+CURVES_MAX = 20
 
 
 class Mode(StrEnum):
@@ -15,12 +21,39 @@ class Mode(StrEnum):
     AUTO = "auto"
 
 
+class Curve(Value):
+    """From a raw score to the share of reviewed drafts that were approved at it: a rising staircase."""
+
+    category: Category | None = Field(default=None, description="None: of every category without a curve of its own")
+    language: Language | None = Field(default=None, description="None: of every language without a curve of its own")
+    reviews: int = Field(ge=0)
+    raw_from: Annotated[tuple[Confidence, ...], Field(min_length=1, max_length=STEPS_MAX)]
+    confidence: Annotated[tuple[Confidence, ...], Field(min_length=1, max_length=STEPS_MAX)]
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        if len(self.raw_from) != len(self.confidence):
+            raise ValueError("raw_from and confidence differ in length")
+        if any(a >= b for a, b in pairwise(self.raw_from)) or any(a > b for a, b in pairwise(self.confidence)):
+            raise ValueError("a curve must rise")
+        return self
+
+
+class Calibration(Value):
+    """Fitted on a tenant's reviews. It holds for raw scores of its ``formula`` only."""
+
+    version: int = Field(ge=1)
+    formula: int = Field(description="of agents/confidence.py, when it was fitted")
+    reviewed_until: AwareDatetime
+    curves: Annotated[tuple[Curve, ...], Field(min_length=1, max_length=CURVES_MAX)]
+
+
 class TenantPolicy(Value):
-    """A new tenant is in draft mode with no graduated category."""
+    """A new tenant is in draft mode with no graduated category and no calibration."""
 
     tenant: TenantId
     mode: Mode = Mode.DRAFT
     graduated: tuple[Category, ...] = Field(default=(), description="categories whose replies may be sent")
     confidence_min: float = Field(default=0.9, ge=0, le=1)
-    calibrated: bool = Field(default=False, description="confidence was fitted on this tenant's reviewed tickets")
+    calibration: Calibration | None = Field(default=None, description="None: confidence is uncalibrated")
     mask_personal_data: bool = Field(default=False, description="before a ticket's text goes to a provider")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from schemas.event import Event
+from schemas.reviews import ReviewDecided
 from schemas.tickets import TicketClassified, TicketDrafted, TicketEnriched, TicketReceived, TicketRouted
 from schemas.usage import UsageRecorded
 
 EVENT_CLASSES: dict[str, type[Event]] = {
     cls.TOPIC: cls
-    for cls in (TicketReceived, TicketClassified, TicketEnriched, TicketDrafted, TicketRouted, UsageRecorded)
-}
+    for cls in (
+        TicketReceived, TicketClassified, TicketEnriched, TicketDrafted, TicketRouted, ReviewDecided, UsageRecorded,
+    )
+}  # fmt: skip
 
 # Original bytes with origin, reason and attempts in headers: it has no event class, since what could not be
 # read must go there too.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from schemas.policy import Mode, TenantPolicy
+from agents.confidence import FORMULA
+from schemas.policy import Calibration, Curve, Mode, TenantPolicy
 from schemas.tickets import (
     Category,
     Draft,
@@ -79,8 +80,15 @@ def drafted(**fields: Any) -> TicketDrafted:
     return TicketDrafted.following(enriched(), **{"draft": draft, **fields})
 
 
+def calibration(confidence: float = 0.99, **fields: Any) -> Calibration:
+    """One curve for everything: the same ``confidence`` at every raw score."""
+    curve = Curve(reviews=100, raw_from=(0.0,), confidence=(confidence,))
+    return Calibration.model_validate(
+        {"version": 1, "formula": FORMULA, "reviewed_until": NOON, "curves": (curve,), **fields}
+    )
+
+
 def open_policy(**fields: Any) -> TenantPolicy:
     """A policy under which a low-priority how-to question may be sent."""
-    return TenantPolicy.model_validate(
-        {"tenant": "acme", "mode": Mode.AUTO, "graduated": (Category.HOW_TO,), "calibrated": True, **fields}
-    )
+    known = {"tenant": "acme", "mode": Mode.AUTO, "graduated": (Category.HOW_TO,), "calibration": calibration()}
+    return TenantPolicy.model_validate({**known, **fields})

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
+import orjson
+
+from agents.confidence import FORMULA
 from agents.contract import PermanentError
+from app.calibration.fit import Fitted, Measured
 from app.store.database import Pool
 from app.store.queries import query
-from schemas.policy import TenantPolicy
+from schemas.policy import Calibration, TenantPolicy
 
 # A tenant that is put back into draft mode must stop sending soon: this long at most.
 KEPT_S = 2.0
@@ -35,9 +43,18 @@ class Policies:
             )
         if len(self._kept) >= TENANTS_MAX:
             self._kept.clear()
-        policy = TenantPolicy.model_validate(dict(row))
+        policy = _policy(row)
         self._kept[tenant] = (started, policy)
         return policy
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A calibration with what it was worth when it was fitted."""
+
+    calibration: Calibration
+    measured: Measured
+    fitted_at: datetime
 
 
 async def create_tenant(pool: Pool, policy: TenantPolicy, *, name: str | None = None) -> bool:
@@ -45,7 +62,7 @@ async def create_tenant(pool: Pool, policy: TenantPolicy, *, name: str | None = 
     async with pool.transaction(policy.tenant) as connection:
         row = await connection.fetchrow(
             query("create_tenant"), policy.tenant, name or policy.tenant, policy.mode, list(policy.graduated),
-            policy.confidence_min, policy.calibrated, policy.mask_personal_data,
+            policy.confidence_min, policy.mask_personal_data,
         )  # fmt: skip
     return row is not None
 
@@ -55,3 +72,34 @@ async def set_masking(pool: Pool, tenant: str, on: bool) -> None:
     async with pool.transaction(tenant) as connection:
         if await connection.fetchrow(query("set_masking"), tenant, on) is None:
             raise PermanentError("unknown_tenant", f"there is no tenant {tenant!r}")
+
+
+async def keep_calibration(pool: Pool, tenant: str, fitted: Fitted) -> int:
+    """Gives its version. Raises PermanentError("unknown_tenant")."""
+    curves = orjson.dumps([curve.model_dump(mode="json") for curve in fitted.curves]).decode()
+    async with pool.transaction(tenant) as connection:
+        # Two fits at once would take one version: the tenant's row makes them take turns.
+        if await connection.fetchval(query("lock_tenant"), tenant) is None:
+            raise PermanentError("unknown_tenant", f"there is no tenant {tenant!r}")
+        version: int = await connection.fetchval(
+            query("add_calibration"), tenant, FORMULA, fitted.reviewed_until, curves,
+            fitted.measured.model_dump_json(),
+        )  # fmt: skip
+    return version
+
+
+async def kept_calibration(pool: Pool, tenant: str) -> Kept | None:
+    async with pool.transaction(tenant) as connection:
+        row = await connection.fetchrow(query("calibration"), tenant)
+    if row is None:
+        return None
+    return Kept(_calibration(row), Measured.model_validate_json(row["measured"]), row["fitted_at"])
+
+
+def _policy(row: Mapping[str, Any]) -> TenantPolicy:
+    calibration = None if row["version"] is None else _calibration(row)
+    return TenantPolicy.model_validate({**row, "calibration": calibration})
+
+
+def _calibration(row: Mapping[str, Any]) -> Calibration:
+    return Calibration.model_validate({**row, "curves": orjson.loads(row["curves"])})

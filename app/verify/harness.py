@@ -16,6 +16,7 @@ import asyncpg
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from agents.confidence import FORMULA
 from app.config import Settings
 from app.embedded.kafka import EmbeddedKafka
 from app.embedded.model_server import EmbeddedModelServer
@@ -50,7 +51,11 @@ MODEL_FAULTS = {
     "hang_share": 0.002, "hang_s": 5,
 }  # fmt: skip
 # So that every route is taken: half of the simulated verdicts are harmless questions.
-_AUTOMATIC = "update tenant set mode = 'auto', graduated = '{how_to}', confidence_min = 0, calibrated = true"
+_AUTOMATIC = """
+    update tenant set mode = 'auto', graduated = '{how_to}', confidence_min = 0;
+    insert into calibration (tenant, version, formula, reviewed_until, curves, measured)
+    select tenant, 1, {formula}, now(), '[{"reviews": 0, "raw_from": [0], "confidence": [1]}]', '{}' from tenant
+"""
 
 
 @dataclass(frozen=True)
@@ -181,7 +186,7 @@ class _Run:
                 settings, articles, tenant, on_progress=lambda done, total: None, on_unreadable=lambda one: None
             )
         connection = await asyncpg.connect(self._postgres.address)
-        await connection.execute(_AUTOMATIC)
+        await connection.execute(_AUTOMATIC.replace("{formula}", str(FORMULA)))
         await connection.close()
         return settings
 

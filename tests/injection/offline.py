@@ -17,14 +17,11 @@ from app.offline.extract import draft as extract
 from app.offline.ground import ground
 from app.offline.heads import Classifier
 from app.offline.request import parse_chat
-from schemas.policy import Mode, TenantPolicy
 from schemas.tickets import Category, Passage, Ticket, TicketRouted
-from tests.events import received
+from tests.events import open_policy, received
 
 LIBRARY = PromptLibrary(cache_control=False, json_schema=True)
-EVERYTHING_ALLOWED = TenantPolicy(
-    tenant="acme", mode=Mode.AUTO, graduated=tuple(Category), calibrated=True, confidence_min=0.3
-)
+EVERYTHING_ALLOWED = open_policy(graduated=tuple(Category), confidence_min=0.3)
 
 
 @dataclass(frozen=True)

@@ -107,11 +107,11 @@ async def test_a_new_tenant_is_in_draft_mode_with_no_graduated_category(app_pool
 
 async def test_a_policy_reads_back_as_it_was_written(app_pool: Pool) -> None:
     tenant = await tenant_of(
-        app_pool, mode=Mode.AUTO, graduated=(Category.HOW_TO,), confidence_min=0.75, calibrated=True
+        app_pool, mode=Mode.AUTO, graduated=(Category.HOW_TO,), confidence_min=0.75, mask_personal_data=True
     )
     policy = await Policies(app_pool).policy(tenant)
     assert policy == TenantPolicy(
-        tenant=tenant, mode=Mode.AUTO, graduated=(Category.HOW_TO,), confidence_min=0.75, calibrated=True
+        tenant=tenant, mode=Mode.AUTO, graduated=(Category.HOW_TO,), confidence_min=0.75, mask_personal_data=True
     )
 
 

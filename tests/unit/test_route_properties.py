@@ -4,9 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents import route
+from agents.confidence import FORMULA, joint
 from schemas.policy import Mode, TenantPolicy
 from schemas.tickets import Category, Claim, Draft, Grounding, Priority, Route, Sentiment, Stake, Verdict
-from tests.events import drafted, passage
+from tests.events import calibration, drafted, passage
 
 verdicts = st.builds(
     Verdict,
@@ -26,7 +27,7 @@ drafts = st.builds(
 policies = st.builds(
     TenantPolicy, tenant=st.just("acme"), mode=st.sampled_from(Mode),
     graduated=st.lists(st.sampled_from(Category), unique=True).map(tuple), confidence_min=st.floats(0, 1),
-    calibrated=st.booleans(),
+    calibration=st.none() | st.builds(calibration, st.floats(0, 1), formula=st.sampled_from([FORMULA, FORMULA - 1])),
 )  # fmt: skip
 groundings = st.none() | st.builds(
     Grounding, claims=st.lists(st.builds(Claim, text=st.just("x"), supported=st.booleans()), max_size=3).map(tuple)
@@ -43,10 +44,21 @@ def test_what_is_sent_has_passed_every_check(verdict, draft, policy, grounding, 
         return
     assert not verdict.stakes and not verdict.wants_human
     assert verdict.priority is Priority.LOW and verdict.category not in route.NEVER_SENT_CATEGORIES
-    assert policy.mode is Mode.AUTO and policy.calibrated and verdict.category in policy.graduated
-    assert min(verdict.confidence, draft.confidence) >= policy.confidence_min
+    assert policy.mode is Mode.AUTO and verdict.category in policy.graduated
+    confidence = joint(event, policy.calibration, grounding).calibrated
+    assert confidence is not None and confidence >= policy.confidence_min
+    assert draft.confidence > 0
     assert draft.citations and not draft.unanswered and not draft.unfounded and found
     assert grounding is not None and grounding.supported
+
+
+@given(verdicts, drafts, policies, groundings, st.sampled_from([None, calibration(formula=FORMULA + 1)]))
+def test_uncalibrated_never_sends(verdict, draft, policy, grounding, none) -> None:  # type: ignore[no-untyped-def]
+    """Without a calibration, or with one that was fitted on another formula, and whatever the limit is."""
+    policy = policy.model_copy(update={"calibration": none, "confidence_min": 0.0})
+    decided = route.decide(drafted(verdict=verdict, draft=draft), policy, grounding)
+    assert decided.route is not Route.SEND
+    assert decided.confidence is not None and decided.confidence.calibrated is None
 
 
 @given(verdicts, drafts, policies, groundings)

@@ -1,0 +1,93 @@
+"""One figure for how much a draft can be trusted, and what reviewers made of drafts with that figure.
+
+The raw score only ranks drafts. What it is worth says the tenant's calibration; without one there is no confidence.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+
+from schemas.policy import Calibration, Curve
+from schemas.reviews import Signals
+from schemas.tickets import Category, Grounding, JointConfidence, Passage, TicketDrafted
+
+# A calibration holds for scores of the formula that it was fitted on: raise it with any change of ``raw_score``.
+FORMULA = 1
+# Exponents of a weighted geometric mean: one bad signal cannot be made good by the others.
+_WEIGHTS = {"similarity": 2.0, "margin": 0.5, "agreement": 0.5, "classification": 1.0, "draft": 1.0}
+# Lowest values of signals that say little by themselves: no lead over the second passage is no proof of error.
+_FLOOR = 0.1
+_LEFT_OPEN = 0.5  # factor for each question left open, and each finding that is unfounded
+_COUNTED_MAX = 10
+
+
+def signals(event: TicketDrafted, grounding: Grounding | None = None) -> Signals:
+    first, *others = event.passages or (None,)
+    similarities = [p.similarity for p in event.passages if p.similarity is not None]
+    return Signals(
+        similarity=min(1.0, max(similarities)) if similarities else None,
+        margin=_margin(first, others[0] if others else None),
+        agreement=float(first is not None and bool(similarities) and first.similarity == max(similarities)),
+        classification=event.verdict.confidence,
+        draft=event.draft.confidence,
+        citations=len(event.draft.citations),
+        unanswered=len(event.draft.unanswered),
+        unfounded=len(event.draft.unfounded),
+        supported=_supported(grounding),
+    )
+
+
+def raw_score(given: Signals) -> float:
+    """0 to 1. Grounding can only lower it, since it is asked only where all else would allow sending: a draft that
+    was not checked and one whose every claim is supported have the same score."""
+    if not given.citations or given.similarity is None:
+        return 0.0
+    values = {
+        "similarity": max(0.0, given.similarity),
+        "margin": max(_FLOOR, given.margin),
+        "agreement": max(_FLOOR, given.agreement),
+        "classification": given.classification,
+        "draft": given.draft,
+    }
+    if min(values.values()) <= 0:
+        return 0.0
+    total = sum(_WEIGHTS.values())
+    mean = math.exp(sum(weight * math.log(values[name]) for name, weight in _WEIGHTS.items()) / total)
+    faults = min(given.unanswered + given.unfounded, _COUNTED_MAX)
+    supported = 1.0 if given.supported is None else given.supported
+    return min(1.0, mean) * _LEFT_OPEN**faults * supported
+
+
+def joint(event: TicketDrafted, calibration: Calibration | None, grounding: Grounding | None = None) -> JointConfidence:
+    raw = raw_score(signals(event, grounding))
+    if calibration is None or calibration.formula != FORMULA:
+        return JointConfidence(raw=raw)
+    curve = curve_for(calibration.curves, event.verdict.category, event.verdict.language)
+    return JointConfidence(raw=raw, calibrated=None if curve is None else confidence_at(curve, raw))
+
+
+def curve_for(curves: tuple[Curve, ...], category: Category, language: str) -> Curve | None:
+    """The curve of category and language, else of the category, else of the tenant."""
+    known = {(curve.category, curve.language): curve for curve in curves}
+    wanted = ((category, language), (category, None), (None, None))
+    return next((known[key] for key in wanted if key in known), None)
+
+
+def confidence_at(curve: Curve, raw: float) -> float:
+    """Between two steps the lower one holds; below all reviewed scores nothing is known, which is 0."""
+    at = bisect_right(curve.raw_from, raw)
+    return curve.confidence[at - 1] if at else 0.0
+
+
+def _margin(first: Passage | None, second: Passage | None) -> float:
+    if first is None or first.score <= 0:
+        return 0.0
+    return min(1.0, max(0.0, 1 - second.score / first.score)) if second is not None else 1.0
+
+
+def _supported(grounding: Grounding | None) -> float | None:
+    if grounding is None:
+        return None
+    claims = grounding.claims
+    return sum(claim.supported for claim in claims) / len(claims) if claims else 0.0

@@ -1,0 +1,1 @@
+"""What reviewers made of drafts, as a curve from raw scores to confidence. Pure."""

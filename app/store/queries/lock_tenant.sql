@@ -1,0 +1,1 @@
+select tenant from tenant where tenant = $1 for update
