@@ -35,7 +35,7 @@ from app.models.guard import Guard
 from app.models.prices import EmbeddingPrice
 from app.models.prompts import PromptLibrary
 from app.models.rate_headers import Told
-from app.ports import ChatRequest, ProviderAway
+from app.ports import ChatRequest, Embedder, ProviderAway
 from app.runtime.record import Limits, Safeguards, Stage
 from app.runtime.worker import Worker
 from app.stage import StageHandler, admit
@@ -201,6 +201,7 @@ async def import_knowledge(
     on_plan: Callable[[Plan, EmbeddingPrice], None] | None = None,
     collection: str = "default",
     sync: bool = False,
+    embedder: Embedder | None = None,
 ) -> Imported:
     """Raises OSError, TransientError, PermanentError. What cannot be read is reported and passed over."""
     async with AsyncExitStack() as stack:
