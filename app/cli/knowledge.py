@@ -23,44 +23,82 @@ app = typer.Typer(no_args_is_help=True, help="The tenant's knowledge base.")
 
 _SAID_EVERY_S = 5.0
 _TOLD_MAX = 50
+_CHANGES_TOLD_MAX = 50
 _SKIPPED_TOLD_MAX = 5
+
+
+Source = Annotated[
+    str,
+    typer.Argument(
+        help="A file or a folder: Markdown, HTML, PDF, text, CSV, JSON Lines, JSON of Zendesk, Intercom or "
+        "Freshdesk; or the http(s) address of a sitemap."
+    ),
+]
+Tenant = Annotated[str, typer.Option("--tenant", "-t", help="Whose: lower-case letters, digits, - and _.")]
+PagesMax = Annotated[int, typer.Option(min=1, max=50_000, help="Of a sitemap, at most so many.")]
+_COLLECTION_CHARS_MAX = 100
 
 
 @app.command("import")
 def import_(
-    source: Annotated[
-        str,
-        typer.Argument(
-            help="A file or a folder: Markdown, HTML, PDF, text, CSV, JSON Lines, JSON of Zendesk, Intercom or "
-            "Freshdesk; or the http(s) address of a sitemap."
-        ),
-    ],
-    tenant: Annotated[str, typer.Option("--tenant", "-t", help="Whose: lower-case letters, digits, - and _.")],
-    sync: Annotated[bool, typer.Option(help="Also withdraw what is no longer there.")] = False,
-    pages_max: Annotated[int, typer.Option(min=1, max=50_000, help="Of a sitemap, at most so many.")] = 2_000,
+    source: Source,
+    tenant: Tenant,
+    collection: Annotated[str, typer.Option(help="The articles of one source, to `sync` by themselves.")] = "default",
+    pages_max: PagesMax = 2_000,
 ) -> None:
-    """Import articles; only what is new or changed is embedded."""
+    """Add and update articles; only what is new or changed is embedded, and nothing is withdrawn."""
+    _bring_in(source, tenant, collection, pages_max, sync=False)
+
+
+@app.command()
+def sync(
+    source: Source,
+    tenant: Tenant,
+    collection: Annotated[
+        str,
+        typer.Option(help="What becomes as SOURCE is now; other collections stay. A name is made by its first use."),
+    ],
+    pages_max: PagesMax = 2_000,
+) -> None:
+    """Make a collection as SOURCE is now: new and changed articles come in, vanished ones are withdrawn.
+
+    What cannot be read keeps its old version; while there is such a thing, nothing is withdrawn.
+    """
+    _bring_in(source, tenant, collection, pages_max, sync=True)
+
+
+def _bring_in(source: str, tenant: str, collection: str, pages_max: int, *, sync: bool) -> None:
     from app.knowledge.documents import Skipped
 
+    if not 0 < len(collection) <= _COLLECTION_CHARS_MAX:
+        shared.fail(f"--collection: 1 to {_COLLECTION_CHARS_MAX} characters", shared.USAGE)
     is_address = source.startswith(("http://", "https://"))
     if not is_address:
         shared.existing(Path(source), "SOURCE")
     settings = shared.resolved(("database_url", "embeddings_base_url"))
-    done = shared.run(_import(settings, source, tenant, sync=sync, pages_max=pages_max if is_address else None))
+    done = shared.run(
+        _import(settings, source, tenant, collection, sync=sync, pages_max=pages_max if is_address else None)
+    )
     skipped = [one for one in done.told if isinstance(one, Skipped)]
     unreadable = [one for one in done.told if not isinstance(one, Skipped)]
-    _tell(skipped, _SKIPPED_TOLD_MAX, "dim")
-    _tell(unreadable, _TOLD_MAX, "yellow")
-    out.print(
-        f"{done.imported.added} articles added, {done.imported.updated} updated, {done.imported.unchanged} unchanged, "
-        f"{done.imported.withdrawn} withdrawn; {done.imported.chunks} passages."
-        + (f" {len(skipped)} skipped as their authors want it." if skipped else "")
-    )
-    if tokens := done.imported.usage.input_tokens:
+    _tell([f"{one.place}: {one.reason}" for one in skipped], _SKIPPED_TOLD_MAX, "dim")
+    _tell([f"{one.place}: {one.reason}" for one in unreadable], _TOLD_MAX, "yellow")
+    imported = done.imported
+    elsewhere = imported.elsewhere.items()
+    _tell([f"{id_}: is an article of the collection {other!r}, and stays it" for id_, other in elsewhere],
+          _TOLD_MAX, "yellow")  # fmt: skip
+    _print_changes(imported, len(skipped))
+    if tokens := imported.usage.input_tokens:
         out.print(f"Embedded {tokens:,} tokens: {done.price.said(tokens)}.", markup=False, soft_wrap=True)
+    if imported.switched:
+        out.print(
+            f"All passages are embedded with {settings.embeddings_model}: stages that are set to it search by it from "
+            "now on. Restart the others within a day; so long the former vectors are kept.",
+            markup=False, soft_wrap=True,
+        )  # fmt: skip
     if sync and not done.is_whole:
         err.print("Nothing was withdrawn, since not everything could be read.", style="yellow")
-    if unreadable:
+    if unreadable or imported.elsewhere:
         raise typer.Exit(1)
 
 
@@ -72,7 +110,9 @@ class _Done:
     is_whole: bool  # nothing was unreadable
 
 
-async def _import(settings: Settings, source: str, tenant: str, *, sync: bool, pages_max: int | None) -> _Done:
+async def _import(
+    settings: Settings, source: str, tenant: str, collection: str, *, sync: bool, pages_max: int | None
+) -> _Done:
     """``pages_max``: of a sitemap; None for a path."""
     from app.knowledge.documents import Skipped, Unreadable, read
     from app.knowledge.sitemap import fetch
@@ -96,9 +136,23 @@ async def _import(settings: Settings, source: str, tenant: str, *, sync: bool, p
     with KnowledgeBar(err) as bar:
         imported = await import_knowledge(
             settings, found, tenant, on_progress=bar.update, on_unreadable=told.append, on_plan=on_plan,
-            sync=sync and is_whole,
+            collection=collection, sync=sync and is_whole,
         )  # fmt: skip
     return _Done(imported, prices[0], told, is_whole)
+
+
+def _print_changes(imported: Imported, skipped: int) -> None:
+    for change in imported.changes[:_CHANGES_TOLD_MAX]:
+        out.print(f"{change.kind:9} {change.document_id}", markup=False, soft_wrap=True)
+    if len(imported.changes) > _CHANGES_TOLD_MAX:
+        out.print(f"... and {len(imported.changes) - _CHANGES_TOLD_MAX:,} more")
+    out.print(
+        f"{imported.added} articles added, {imported.updated} updated, {imported.unchanged} unchanged, "
+        f"{imported.withdrawn} withdrawn; {imported.chunks} passages."
+        + (f" {imported.reembedded} passages embedded anew." if imported.reembedded else "")
+        + (f" {skipped} skipped as their authors want it." if skipped else ""),
+        soft_wrap=True,
+    )
 
 
 def _print_plan(plan: Plan, price: EmbeddingPrice) -> None:
@@ -122,8 +176,8 @@ class _Fetching:
             err.print(f"Pages: {done:,} of {total:,}", style="dim")
 
 
-def _tell(places: Sequence[Unreadable], told_max: int, style: str) -> None:
-    for one in places[:told_max]:
-        err.print(f"{one.place}: {one.reason}", markup=False, style=style, soft_wrap=True)
-    if len(places) > told_max:
-        err.print(f"... and {len(places) - told_max:,} more", style=style)
+def _tell(lines: Sequence[str], told_max: int, style: str) -> None:
+    for line in lines[:told_max]:
+        err.print(line, markup=False, style=style, soft_wrap=True)
+    if len(lines) > told_max:
+        err.print(f"... and {len(lines) - told_max:,} more", style=style)

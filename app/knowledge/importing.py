@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from pgvector import Vector as PgVector
 
@@ -30,16 +30,36 @@ WORDS_RENEWED_S = 20.0
 Progress = Callable[[int, int], None]
 
 
+@dataclass(frozen=True)
+class Change:
+    kind: Literal["added", "updated", "withdrawn"]
+    document_id: str
+
+
 @dataclass
 class Imported:
-    added: int = 0
-    updated: int = 0
+    changes: list[Change] = field(default_factory=list)
+    elsewhere: dict[str, str] = field(default_factory=dict)  # left out: document id to the collection that has it
     unchanged: int = 0
-    withdrawn: int = 0
     chunks: int = 0
     reembedded: int = 0  # chunks of unchanged documents, with a model that is new to the tenant
     switched: bool = False  # searches with that model use its vectors from now on
     usage: Usage = field(default_factory=Usage)
+
+    @property
+    def added(self) -> int:
+        return self._count("added")
+
+    @property
+    def updated(self) -> int:
+        return self._count("updated")
+
+    @property
+    def withdrawn(self) -> int:
+        return self._count("withdrawn")
+
+    def _count(self, kind: str) -> int:
+        return sum(change.kind == kind for change in self.changes)
 
 
 @dataclass(frozen=True)
@@ -83,19 +103,26 @@ async def import_documents(
     """Each document is kept as soon as it is embedded: an import that was broken off goes on where it was.
 
     With a model that is new to the tenant, all its documents are embedded, beside the old model's vectors; searches
-    use the new ones only once none is missing. ``sync`` withdraws the documents of ``collection`` that are not among
-    ``documents``. ``progress`` gets characters done and characters in all, ``on_plan`` what there is to embed before
-    any of it is.
+    use the new ones only once none is missing. A document that another collection has is left out. ``sync`` withdraws
+    the documents of ``collection`` that are not among ``documents``; raises PermanentError("nothing_to_sync") where
+    that would be all. ``progress`` gets characters done and in all, ``on_plan`` what there is to embed before any is.
     """
     by_id = {document.document_id: document for document in documents}
     if len(by_id) > DOCUMENTS_MAX:
         raise PermanentError("too_many_documents", f"{len(by_id):,} documents: at most {DOCUMENTS_MAX:,} at once")
     run = _Import(pool, embedder, tenant, collection)
     here = await run.begin()
+    if sync and not by_id and any(row["collection"] == collection for row in here.values()):
+        raise PermanentError(
+            "nothing_to_sync",
+            f"no article was found: the collection {collection!r} stays as it is; is the source right?",
+        )
     changed = []
-    for document in by_id.values():
+    for id_, document in by_id.items():
         digest = document.digest(CHUNKER_VERSION, collection)
-        if document.document_id in here and here[document.document_id]["digest"] == digest:
+        if id_ in here and here[id_]["collection"] != collection:
+            run.done.elsewhere[id_] = here[id_]["collection"]
+        elif id_ in here and here[id_]["digest"] == digest:
             run.done.unchanged += 1
         else:
             changed.append(_Cut(document, digest, chunks(document.body)))
@@ -172,7 +199,7 @@ class _Import:
     async def withdraw(self, document_ids: Sequence[str]) -> None:
         async with self.pool.transaction(self.tenant) as connection:
             await connection.execute(query("withdraw_documents"), self.tenant, document_ids)
-        self.done.withdrawn += len(document_ids)
+        self.done.changes.extend(Change("withdrawn", id_) for id_ in document_ids)
 
     async def renew_words(self) -> None:
         async with self.pool.transaction(self.tenant) as connection:
@@ -219,8 +246,7 @@ class _Import:
                 document.audience,
             )  # fmt: skip
         self.done.chunks += len(cut.chunks)
-        self.done.added += old is None
-        self.done.updated += old is not None
+        self.done.changes.append(Change("added" if old is None else "updated", document.document_id))
 
     async def _add_beside(self, left: Sequence[_Left], vectors: Sequence[Vector]) -> None:
         async with self.pool.transaction(self.tenant) as connection:

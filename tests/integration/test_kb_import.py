@@ -76,10 +76,15 @@ class Kb:
         }  # fmt: skip
 
     async def import_(self, *options: str, source: str | None = None) -> Done:
+        return await self.run("import", source or str(self.folder), *options)
+
+    async def sync(self, collection: str = "default", *, source: str | None = None) -> Done:
+        return await self.run("sync", source or str(self.folder), "--collection", collection)
+
+    async def run(self, command: str, *arguments: str, **environment: str) -> Done:
         return await deskstream(
-            "kb", "import", source or str(self.folder), "--tenant", self._tenant, *options, cwd=self._cwd,
-            **self._environment,
-        )  # fmt: skip
+            "kb", command, *arguments, "--tenant", self._tenant, cwd=self._cwd, **{**self._environment, **environment}
+        )
 
 
 @pytest.fixture
@@ -126,13 +131,52 @@ async def test_sync_withdraws_nothing_while_something_cannot_be_read(kb: Kb) -> 
     (kb.folder / "a.txt").write_bytes(b"\xff")
     (kb.folder / "b.txt").unlink()
     (kb.folder / "c.txt").write_text("New.")
-    done = await kb.import_("--sync")
+    done = await kb.sync()
     assert (done.code, "1 articles added" in done.out, " 0 withdrawn" in done.out) == (1, True, True), done.all
     assert "Nothing was withdrawn" in done.err
     (kb.folder / "a.txt").unlink()
-    assert " 2 withdrawn" in (await kb.import_("--sync")).out
+    assert " 2 withdrawn" in (await kb.sync()).out
 
 
 async def test_a_sitemap_that_is_not_there_is_named(kb: Kb) -> None:
     done = await kb.import_(source="http://127.0.0.1:9/sitemap.xml")
     assert (done.code, "http://127.0.0.1:9/sitemap.xml: cannot be fetched" in done.err) == (3, True), done.all
+
+
+async def test_sync_prints_what_changed(kb: Kb) -> None:
+    for name in ("a", "b"):
+        (kb.folder / f"{name}.md").write_text(f"# {name}\nText of {name}.")
+    await kb.sync()
+    (kb.folder / "a.md").write_text("# a\nAnother text.")
+    (kb.folder / "b.md").unlink()
+    (kb.folder / "c.md").write_text("# c\nNew.")
+    done = await kb.sync()
+    assert done.out.splitlines()[:3] == ["updated   a", "added     c", "withdrawn b"], done.all
+
+
+async def test_collections_stand_side_by_side_and_take_nothing_from_each_other(kb: Kb) -> None:
+    """An id of two collections would else come and go with each sync."""
+    (kb.folder / "a.md").write_text("# a\nText of a.")
+    await kb.sync("first")
+    (kb.folder / "b.md").write_text("# b\nText of b.")
+    done = await kb.sync("second")
+    assert done.code == 1
+    assert "a: is an article of the collection 'first', and stays it" in done.err
+    assert "1 articles added, 0 updated, 0 unchanged, 0 withdrawn" in done.out
+
+
+async def test_an_empty_source_withdraws_nothing(kb: Kb) -> None:
+    (kb.folder / "a.md").write_text("# a\nText of a.")
+    await kb.sync()
+    (kb.folder / "a.md").unlink()
+    done = await kb.sync()
+    assert (done.code, "no article was found" in done.err) == (3, True), done.all
+
+
+async def test_another_model_is_told_when_all_is_embedded_with_it(kb: Kb) -> None:
+    (kb.folder / "a.md").write_text("# a\nText of a.")
+    await kb.import_()
+    done = await kb.run("import", str(kb.folder), EMBEDDINGS_DIMENSIONS="64")
+    assert (done.code, "1 passages embedded anew" in done.out, "search by it from now on" in done.out) == (
+        0, True, True,
+    ), done.all  # fmt: skip
