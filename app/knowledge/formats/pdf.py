@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 from pypdf import PageObject, PdfReader
@@ -16,6 +17,7 @@ from pypdf.errors import DependencyError
 from app.knowledge.article import Found, Unreadable, document
 
 PAGES_MAX = 2_000
+BEGINNING_PAGES_MAX = 20
 
 _ENCRYPTED = "is encrypted: save a copy without password and import that"
 _SCANNED = (
@@ -62,6 +64,25 @@ def _read(file: Path, document_id: str) -> Iterator[Found]:
     if scanned:
         numbers = ", ".join(map(str, scanned[:20])) + (", ..." if len(scanned) > 20 else "")
         yield Unreadable(str(file), f"has only pictures on page {numbers}: the rest of it was read; OCR would add them")
+
+
+def beginning(data: bytes, chars_max: int) -> str:
+    """The text of the first pages, as far as ``chars_max``. Raises ValueError with the reason where there is none."""
+    text = ""
+    try:
+        with PdfReader(BytesIO(data)) as reader:
+            is_locked = reader.is_encrypted and not reader.decrypt("")
+            for page in () if is_locked else reader.pages[:BEGINNING_PAGES_MAX]:
+                text = f"{text}\n\n{_clean(page.extract_text())}".strip()
+                if len(text) >= chars_max:
+                    break
+    except DependencyError:
+        is_locked = True
+    except Exception as error:  # damaged files break its parser in ways that it does not declare
+        raise ValueError(f"cannot be read as PDF ({type(error).__name__})") from error
+    if not text:
+        raise ValueError("is encrypted" if is_locked else "has no text on its first pages: scanned?")
+    return text[:chars_max]
 
 
 def _joined(pages: list[str]) -> str:
