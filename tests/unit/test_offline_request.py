@@ -97,3 +97,23 @@ def test_a_repeated_subject_is_read_once() -> None:
 def test_what_is_not_understood_is_refused(body: Any) -> None:
     with pytest.raises(BadRequest):
         parse_chat(body)
+
+
+def test_what_comes_with_a_message_is_read_behind_the_customers_own_words() -> None:
+    message = {
+        "subject": "Login", "body": "Help?", "quoted": "> We wrote.", "questions": ["How?", "Why?"],
+        "attachments": [{"name": "a.txt", "type": "text/plain", "text": "log"}, {"name": "b.png", "type": "image/png"}],
+    }  # fmt: skip
+    customer = parse_chat(request(tagged("customer_message", message))).customer
+    assert customer is not None and customer.questions == ("How?", "Why?")
+    assert customer.text == "Login\nHelp?\n> We wrote.\na.txt\nlog\nb.png"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"questions": "How?"}, {"questions": [1]}, {"questions": ["x"] * 6}, {"attachments": {}}, {"attachments": ["x"]}],
+    ids=str,
+)
+def test_what_comes_with_a_message_in_another_form_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(BadRequest, match="<customer_message>"):
+        parse_chat(request(tagged("customer_message", {"subject": "", "body": "x", **wrong})))
