@@ -10,7 +10,7 @@ from bisect import bisect_right
 
 from schemas.policy import Calibration, Curve
 from schemas.reviews import Signals
-from schemas.tickets import Category, Grounding, JointConfidence, Passage, TicketDrafted
+from schemas.tickets import Audience, Category, Grounding, JointConfidence, Passage, TicketDrafted
 
 # A calibration holds for scores of the formula that it was fitted on: raise it with any change of ``raw_score``.
 FORMULA = 1
@@ -23,8 +23,9 @@ _COUNTED_MAX = 10
 
 
 def signals(event: TicketDrafted, grounding: Grounding | None = None) -> Signals:
-    first, *others = event.passages or (None,)
-    similarities = [p.similarity for p in event.passages if p.similarity is not None]
+    public = [passage for passage in event.passages if passage.audience is Audience.PUBLIC]  # what a reply may rest on
+    first, *others = public or (None,)
+    similarities = [passage.similarity for passage in public if passage.similarity is not None]
     return Signals(
         similarity=min(1.0, max(similarities)) if similarities else None,
         margin=_margin(first, others[0] if others else None),

@@ -1,8 +1,8 @@
 """tickets.enriched -> tickets.drafted: a reply in the customer's language that cites the passages.
 
-A draft that cites what was not retrieved, or says a number, link or quote that stands nowhere, is asked for once more.
-If that fails too, invalid ids stay out of the citations and cost all confidence, what is unfounded stays in the draft
-as a finding, and routing sends it to a person.
+A draft that cites what was not retrieved or is internal, copies an internal article, or says a number, link or quote
+that stands nowhere else, is asked for once more. If that fails too, invalid ids stay out of the citations and cost all
+confidence, what is unfounded or internal stays in the draft as a finding, and routing sends it to a person.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from agents.contract import Agent, ModelCall
-from agents.evidence import unfounded, words
+from agents.evidence import taken_inside, unfounded, words
 from agents.message import said, shown
 from schemas.event import Value
-from schemas.tickets import Confidence, Draft, TicketDrafted, TicketEnriched
+from schemas.tickets import Audience, Confidence, Draft, Passage, TicketDrafted, TicketEnriched
 
 ATTACHED_CHARS_MAX = 4_000
 # Of what a model made up: enough to know it again, too little to steer by.
@@ -45,19 +45,20 @@ def ask(event: TicketEnriched) -> tuple[ModelCall[Reply]]:
 
 
 def follow_up(event: TicketEnriched, reply: Reply) -> tuple[ModelCall[Reply], ...]:
-    correction = _correction(_unknown(event, reply), _unfounded(event, reply))
+    correction = _correction(_invalid(event, reply), _taken_inside(event, reply), _unfounded(event, reply))
     return (_call(event, correction=correction),) if correction else ()
 
 
 def decide(event: TicketEnriched, reply: Reply, repaired: Reply | None = None) -> TicketDrafted:
     final = repaired or reply
-    unknown = _unknown(event, final)
+    invalid = _invalid(event, final)
     draft = Draft(
         body=final.reply,
-        citations=tuple(dict.fromkeys(cited for cited in final.citations if cited not in unknown)),
+        citations=tuple(dict.fromkeys(cited for cited in final.citations if cited not in invalid)),
         unanswered=_open(event, final),
         unfounded=_unfounded(event, final),
-        confidence=0.0 if unknown else final.confidence,
+        internal=_taken_inside(event, final),
+        confidence=0.0 if invalid else final.confidence,
         model=final.model,
     )
     return TicketDrafted.following(event, draft=draft)
@@ -70,9 +71,7 @@ def _call(event: TicketEnriched, *, correction: str) -> ModelCall[Reply]:
         variables={
             "language": event.verdict.language,
             "category": event.verdict.category,
-            "passages": [
-                {"id": p.document_id, "title": p.title, "heading": p.heading, "text": p.text} for p in event.passages
-            ],
+            "passages": [_passage(passage) for passage in event.passages],
             **_ticket(event),
             "questions": event.verdict.questions,
             "correction": correction,
@@ -80,6 +79,11 @@ def _call(event: TicketEnriched, *, correction: str) -> ModelCall[Reply]:
         max_tokens=500,
         timeout_s=60,
     )
+
+
+def _passage(passage: Passage) -> dict[str, str]:
+    shown = {"id": passage.document_id, "title": passage.title, "heading": passage.heading, "text": passage.text}
+    return shown if passage.audience is Audience.PUBLIC else {**shown, "audience": passage.audience}
 
 
 def _ticket(event: TicketEnriched) -> dict[str, Any]:
@@ -93,21 +97,28 @@ def _open(event: TicketEnriched, reply: Reply) -> tuple[str, ...]:
     return (*reply.unanswered, *(question for question in missed if words(question) not in named))
 
 
-def _unknown(event: TicketEnriched, reply: Reply) -> tuple[str, ...]:
-    known = {passage.document_id for passage in event.passages}
-    return tuple(cited for cited in dict.fromkeys(reply.citations) if cited not in known)
+def _invalid(event: TicketEnriched, reply: Reply) -> tuple[str, ...]:
+    """What it cites and was not found, or found for the company's people only."""
+    valid = {passage.document_id for passage in event.passages if passage.audience is Audience.PUBLIC}
+    return tuple(cited for cited in dict.fromkeys(reply.citations) if cited not in valid)
+
+
+def _taken_inside(event: TicketEnriched, reply: Reply) -> tuple[str, ...]:
+    return taken_inside(reply.reply, event.passages, said(_ticket(event)))
 
 
 def _unfounded(event: TicketEnriched, reply: Reply) -> tuple[str, ...]:
     return unfounded(reply.reply, event.passages, said(_ticket(event)))
 
 
-def _correction(unknown: tuple[str, ...], invented: tuple[str, ...]) -> str:
+def _correction(invalid: tuple[str, ...], inside: tuple[str, ...], invented: tuple[str, ...]) -> str:
     faults = []
-    if unknown:
-        faults.append(f"cited {_shown(unknown)}, which is not in the knowledge base")
-    if invented:
-        faults.append(f"said {_shown(invented)}, which stands neither in the knowledge base nor in the message")
+    if invalid:
+        faults.append(f"cited {_shown(invalid)}, which is not a public article of the knowledge base")
+    if inside:
+        faults.append(f"took over {_shown(inside)} from an internal article")
+    if invented := tuple(text for text in invented if text not in inside):
+        faults.append(f"said {_shown(invented)}, which stands neither in a public article nor in the message")
     return f"Your last reply {', and '.join(faults)}." if faults else ""
 
 

@@ -1,4 +1,5 @@
 """What a reply says that neither the passages nor the ticket say: quotes, numbers, prices, dates, links, addresses.
+And what it takes from internal passages, which vouch for nothing that a customer is told.
 
 Comparison only: nothing here understands a sentence. In doubt a thing counts as not found, and a person looks.
 """
@@ -11,34 +12,56 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from agents.figures import Figure, Reading, Table, figures, plain
-from schemas.tickets import Passage
+from schemas.tickets import Audience, Passage
 
 FINDINGS_MAX = 20
 FINDING_CHARS_MAX = 200
 # Longer than any chunk of an article; what a passage says beyond it counts as not said.
 SOURCE_CHARS_MAX = 20_000
 QUOTE_CHARS_MAX = 2_000
+# So many letters in a row are copied: some six words, or ten Chinese characters. Shorter runs recur by chance.
+COPIED_LETTERS_MIN = 30
 # Passages come again with the next ticket; what one says is worked out once. About 10 kB each.
 REMEMBERED_MAX = 256
 
 
 def unfounded(reply: str, passages: Sequence[Passage], message: str) -> tuple[str, ...]:
-    """What occurs only in the reply, as it is written there. ``message`` is the ticket as far as the model saw it.
+    """What occurs only in the reply, or beside it in internal passages, as it is written there.
 
-    The passages must be ones that may be shown to a customer.
+    ``message`` is the ticket as far as the model saw it.
     """
-    sources = [*_texts(passages), message[:SOURCE_CHARS_MAX]]
-    claimed = _without_citations(reply, passages)
-    found = [*_foreign_quotes(claimed, sources), *_foreign_links(claimed, sources), *_foreign_figures(claimed, sources)]
-    return _reported(found)
+    sources = [*_texts(_shown(passages)), message[:SOURCE_CHARS_MAX]]
+    return _reported(_foreign(_without_citations(reply, passages), sources))
 
 
 def unvouched(reply: str, passages: Sequence[Passage]) -> tuple[str, ...]:
-    """Links, addresses and prices that no passage has. That a customer wrote them makes them none of ours."""
-    sources = _texts(passages)
+    """Links, addresses and prices that no public passage has. That a customer wrote them makes them none of ours."""
+    sources = _texts(_shown(passages))
     claimed = _without_citations(reply, passages)
     prices = _foreign_figures(claimed, sources, only_prices=True)
     return _reported([*_foreign_links(claimed, sources), *prices])
+
+
+def taken_inside(reply: str, passages: Sequence[Passage], message: str) -> tuple[str, ...]:
+    """What a reply takes from internal passages: their ids, runs of COPIED_LETTERS_MIN letters, and the quotes, links
+    and figures that neither a public passage nor ``message`` has. Retold in other words, nothing is recognised.
+    """
+    inside = [passage for passage in passages if passage.audience is Audience.INTERNAL]
+    if not inside:
+        return ()
+    shown, secret = _texts(_shown(passages)), _texts(inside)
+    claimed = _without_citations(reply, passages)
+    ids = [passage.document_id for passage in inside if f"[{passage.document_id}]" in reply]
+    vouched_inside = set(_foreign(claimed, [*shown, message[:SOURCE_CHARS_MAX]])) - set(_foreign(claimed, secret))
+    return _reported([*ids, *_copied(claimed, secret, shown), *sorted(vouched_inside)])
+
+
+def _shown(passages: Iterable[Passage]) -> list[Passage]:
+    return [passage for passage in passages if passage.audience is Audience.PUBLIC]
+
+
+def _foreign(claimed: str, sources: Sequence[str]) -> list[str]:
+    return [*_foreign_quotes(claimed, sources), *_foreign_links(claimed, sources), *_foreign_figures(claimed, sources)]
 
 
 def _texts(passages: Iterable[Passage]) -> list[str]:
@@ -102,7 +125,8 @@ def _words_of_source(text: str) -> str:
 
 
 # Written without spaces, or with endings grown on: a quote may begin and end anywhere.
-_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_UNSPACED_LETTERS = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+_UNSPACED = re.compile(f"[{_UNSPACED_LETTERS}]")
 
 
 def _foreign_quotes(reply: str, sources: Sequence[str]) -> Iterator[str]:
@@ -112,6 +136,52 @@ def _foreign_quotes(reply: str, sources: Sequence[str]) -> Iterator[str]:
             wanted = wanted.strip()
         if wanted.strip() and not any(wanted in _words_of_source(source) for source in sources):
             yield quote.strip()
+
+
+# --- runs of text
+
+# Where words are not told apart by spaces, each letter is a piece.
+_PIECE = re.compile(f"[{_UNSPACED_LETTERS}]|[^ {_UNSPACED_LETTERS}]+")
+
+
+def _copied(reply: str, secret: Sequence[str], shown: Sequence[str]) -> list[str]:
+    """The runs of ``reply`` that stand in ``secret`` and not in ``shown``, in lower case."""
+    text = words(reply)
+    runs = _runs(text)
+    found = {run for source in secret for run in _runs(words(source)).keys() & runs.keys()}
+    found -= {run for source in shown for run in _runs(words(source))}
+    return [text[start:end] for start, end in _joined(sorted(span for run in found for span in runs[run]))]
+
+
+def _runs(text: str) -> dict[str, list[tuple[int, int]]]:
+    """Each shortest run of pieces with letters enough, without spaces, and where it stands."""
+    pieces = [(match[0], match.start(), match.end(), _letters(match[0])) for match in _PIECE.finditer(text)]
+    runs: dict[str, list[tuple[int, int]]] = {}
+    end, letters = 0, 0
+    for at, (_, start, _, own) in enumerate(pieces):
+        while letters < COPIED_LETTERS_MIN and end < len(pieces):
+            letters += pieces[end][3]
+            end += 1
+        if letters < COPIED_LETTERS_MIN:
+            break
+        runs.setdefault("".join(piece for piece, *_ in pieces[at:end]), []).append((start, pieces[end - 1][2]))
+        letters -= own
+    return runs
+
+
+def _letters(piece: str) -> int:
+    """As many as it would have in an alphabet, roughly."""
+    return sum(3 if "\u3400" <= c <= "\u9fff" else 2 if c >= "\u3040" else 1 for c in piece)
+
+
+def _joined(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    joined: list[tuple[int, int]] = []
+    for start, end in spans:
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((start, end))
+    return joined
 
 
 # --- links and addresses

@@ -6,12 +6,13 @@ would allow sending.
 
 from __future__ import annotations
 
+from agents.confidence import joint
 from agents.contract import Agent, ModelCall, PolicyLookup
-from agents.evidence import unvouched
+from agents.evidence import taken_inside, unvouched
 from agents.message import texts
 from agents.signs import CHARS_MAX, repeats_instructions, signs
 from schemas.policy import Mode, TenantPolicy
-from schemas.tickets import Category, Grounding, Priority, Route, Stake, TicketDrafted, TicketRouted
+from schemas.tickets import Audience, Category, Grounding, Passage, Priority, Route, Stake, TicketDrafted, TicketRouted
 
 # These cannot wait in the ordinary queue.
 ESCALATED_STAKES = frozenset({Stake.LEGAL, Stake.SECURITY})
@@ -55,7 +56,8 @@ def follow_up(event: TicketDrafted, policy: TenantPolicy) -> tuple[ModelCall[Gro
 
 def decide(event: TicketDrafted, policy: TenantPolicy, grounding: Grounding | None = None) -> TicketRouted:
     route, reasons = rule(event, policy, grounding)
-    return TicketRouted.following(event, grounding=grounding, route=route, reasons=reasons)
+    confidence = joint(event, policy.calibration, grounding)
+    return TicketRouted.following(event, grounding=grounding, confidence=confidence, route=route, reasons=reasons)
 
 
 def rule(event: TicketDrafted, policy: TenantPolicy, grounding: Grounding | None) -> tuple[Route, tuple[str, ...]]:
@@ -88,6 +90,8 @@ def vetoes(event: TicketDrafted, policy: TenantPolicy) -> tuple[str, ...]:
     """Every reason, other than grounding, why a person must see the draft first."""
     verdict, draft = event.verdict, event.draft
     foreign = unvouched(draft.body, event.passages)
+    inside = taken_inside(draft.body, event.passages, "\n".join(texts(event.ticket)))
+    internal = [p.document_id for p in event.passages if _is_internal(p) and p.document_id in draft.citations]
     never = verdict.category in NEVER_SENT_CATEGORIES
     checks = (
         (verdict.high_stakes, f"high stakes: {', '.join(verdict.stakes)}"),
@@ -98,23 +102,36 @@ def vetoes(event: TicketDrafted, policy: TenantPolicy) -> tuple[str, ...]:
             f"category {verdict.category} has not graduated",
         ),
         (verdict.priority is not Priority.LOW, f"priority is {verdict.priority}"),
-        (not policy.calibrated, "confidence is uncalibrated"),
-        (
-            verdict.confidence < policy.confidence_min,
-            f"classification confidence {verdict.confidence:.2f} is below {policy.confidence_min:.2f}",
-        ),
-        (
-            draft.confidence < policy.confidence_min,
-            f"draft confidence {draft.confidence:.2f} is below {policy.confidence_min:.2f}",
-        ),
+        *_doubts(event, policy),
         (not event.passages, "nothing was found in the knowledge base"),
         (not draft.citations, "the reply cites nothing"),
         (bool(draft.unanswered), "some questions are left open"),
         (bool(draft.unfounded), f"stands nowhere but in the reply: {', '.join(draft.unfounded[:FINDINGS_SHOWN_MAX])}"),
-        (bool(foreign), f"links or prices that no article has: {', '.join(foreign[:FINDINGS_SHOWN_MAX])}"),
+        (bool(foreign), f"links or prices that no public article has: {', '.join(foreign[:FINDINGS_SHOWN_MAX])}"),
+        (bool(internal), f"cites internal articles: {', '.join(internal)}"),
+        (bool(inside), f"taken from internal articles: {', '.join(inside[:FINDINGS_SHOWN_MAX])}"),
         (repeats_instructions(draft.body), "the reply repeats the instructions it was written by"),
     )
     return (*(reason for applies, reason in checks if applies), *_suspicions(event))
+
+
+def _doubts(event: TicketDrafted, policy: TenantPolicy) -> tuple[tuple[bool, str], ...]:
+    """A model's word on its own draft is worth what reviewers made of such drafts, and without reviews nothing."""
+    found = joint(event, policy.calibration)
+    confidence = 0.0 if found.calibrated is None else found.calibrated
+    return (
+        (found.calibrated is None, f"confidence is uncalibrated (raw {found.raw:.2f})"),
+        (
+            found.calibrated is not None and confidence < policy.confidence_min,
+            f"confidence {confidence:.2f} (raw {found.raw:.2f}) is below {policy.confidence_min:.2f}",
+        ),
+        # Whatever the tenant's limit is: an invalid citation costs a draft all of it.
+        (event.draft.confidence <= 0, "the draft has no confidence"),
+    )
+
+
+def _is_internal(passage: Passage) -> bool:
+    return passage.audience is Audience.INTERNAL
 
 
 def _suspicions(event: TicketDrafted) -> tuple[str, ...]:

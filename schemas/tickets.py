@@ -120,6 +120,11 @@ class Verdict(Value):
         return bool(self.stakes)
 
 
+class Audience(StrEnum):
+    PUBLIC = "public"
+    INTERNAL = "internal"  # for the company's people: never cited to a customer, nor quoted in what is sent
+
+
 class Passage(Value):
     """A piece of the tenant's knowledge base, as it was when it was found."""
 
@@ -131,6 +136,7 @@ class Passage(Value):
     text: str
     url: str | None = None
     locale: str | None = None
+    audience: Audience = Audience.PUBLIC
     score: float = Field(description="fused rank score; only comparable within one search")
     similarity: float | None = Field(default=None, description="cosine, -1 to 1; None where only words matched")
 
@@ -142,7 +148,10 @@ class Draft(Value):
     citations: tuple[str, ...] = ()
     unanswered: tuple[str, ...] = Field(default=(), description="questions that the passages don't answer")
     unfounded: Annotated[tuple[str, ...], Field(max_length=20)] = Field(
-        default=(), description="what the reply says and neither the passages nor the ticket do"
+        default=(), description="what the reply says and neither the public passages nor the ticket do"
+    )
+    internal: Annotated[tuple[str, ...], Field(max_length=20)] = Field(
+        default=(), description="what the reply takes from internal passages: to be taken out before it is sent"
     )
     confidence: Confidence
     model: str = Field(default="", description="the model that wrote it; offline-* is not a language model")
@@ -162,6 +171,15 @@ class Grounding(Value):
     @property
     def supported(self) -> bool:
         return bool(self.claims) and all(claim.supported for claim in self.claims)
+
+
+class JointConfidence(Value):
+    """Retrieval, classification, draft and grounding in one figure."""
+
+    raw: Confidence
+    calibrated: Confidence | None = Field(
+        default=None, description="share of like drafts that reviewers approved; None: uncalibrated"
+    )
 
 
 class TicketReceived(Event):
@@ -197,5 +215,6 @@ class TicketRouted(Event):
     passages: tuple[Passage, ...] = Field(max_length=20)
     draft: Draft
     grounding: Grounding | None = Field(description="None where no check was asked for")
+    confidence: JointConfidence | None = Field(default=None, description="None from before it was joined")
     route: Route
     reasons: tuple[str, ...] = Field(min_length=1, max_length=20)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from app.knowledge.words import configuration, spaced
 from app.ports import Vector
 from app.store.database import Pool
@@ -33,7 +35,7 @@ class Knowledge:
     async def search(
         self, *, tenant: str, query: str, vector: Vector, language: str | None, limit: int
     ) -> tuple[Passage, ...]:
-        """The best passages for customers, best first; ``language`` is the query's."""
+        """The best passages, best first; ``language`` is the query's. See ``with_internal``."""
         async with self._pool.transaction(tenant) as connection:
             [base] = await connection.fetch(sql("knowledge_size"), tenant, self._model, len(vector))
             model = self._model if base["is_embedded"] else None
@@ -45,7 +47,20 @@ class Knowledge:
                 spaced(query[:QUERY_CHARS_MAX].replace("\0", " ")), configuration(language), RANK_CONSTANT,
                 self._chunks_of_document_max, limit,
             )  # fmt: skip
-        return tuple(Passage.model_validate(dict(row)) for row in rows)
+            nearest = await connection.fetch(sql("nearest_internal"), tenant, vector, len(vector), model, RANK_CONSTANT)
+        public, internal = ([Passage.model_validate(dict(row)) for row in found] for found in (rows, nearest))
+        return with_internal(public, internal, limit=limit)
+
+
+def with_internal(public: Sequence[Passage], internal: Sequence[Passage], *, limit: int) -> tuple[Passage, ...]:
+    """``public``, and in the last place the internal passage that is nearer to the question than all of them.
+
+    At most one, so that a draft has at least four passages to cite, and the best four public ones are always those
+    that a base without internal articles gives.
+    """
+    nearest = max((passage.similarity or -1.0 for passage in public), default=-1.0)
+    nearer = [passage for passage in internal if (passage.similarity or -1.0) > nearest][:1]
+    return (*public[: limit - len(nearer)], *nearer)
 
 
 def _search_sql(dimensions: int, *, exact: bool) -> str:

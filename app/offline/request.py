@@ -188,7 +188,9 @@ def _sources(value: Any) -> tuple[Source, ...]:
         return ()
     if not isinstance(value, list) or len(value) > PASSAGES_MAX:
         raise BadRequest(f"<knowledge_base> must be an array of at most {PASSAGES_MAX} passages")
-    return tuple(Source(*_texts(row, ("id", "title", "heading", "text"), "<knowledge_base>")) for row in value)
+    rows = [_texts(row, ("id", "title", "heading", "text", "audience"), "<knowledge_base>") for row in value]
+    # All that the offline model can do with an article is to quote it, and an internal one is not to be quoted.
+    return tuple(Source(*texts) for *texts, audience in rows if audience != "internal")
 
 
 def _texts(value: Any, names: Sequence[str], where: str) -> list[str]:

@@ -154,11 +154,25 @@ async def test_a_small_tenant_finds_its_own_through_the_shared_index(pool: Pool,
     assert await ids(pool, tenant, "synchronize bookmarks", exact_chunks_max=0) == ["mine"]
 
 
-async def test_internal_articles_are_not_found(pool: Pool, tenant: str) -> None:
+async def test_an_internal_article_nearer_than_the_public_ones_takes_the_last_of_five_places(
+    pool: Pool, tenant: str
+) -> None:
+    crowd = [article(f"crowd{n}", f"bookmarks and other things {n}") for n in range(6)]
+    secrets = [article(f"secret{n}", f"refund limits {n}", audience="internal") for n in range(2)]
+    await import_documents(pool, WordEmbedder(), crowd, tenant=tenant)
+    before = await ids(pool, tenant, "refund limits")
+    await import_documents(pool, WordEmbedder(), secrets, tenant=tenant)
+    found = await search(pool, tenant, "refund limits")
+    assert [passage.document_id for passage in found[:4]] == before[:4]
+    assert (len(found), found[4].document_id[:-1], found[4].audience) == (5, "secret", "internal")
+    assert {passage.audience for passage in found[:4]} == {"public"}
+
+
+async def test_an_internal_article_less_near_than_a_public_one_takes_no_place(pool: Pool, tenant: str) -> None:
     await import_documents(
-        pool, WordEmbedder(), [article("secret", "refund limits", audience="internal")], tenant=tenant
+        pool, WordEmbedder(), [*ARTICLES, article("secret", "refund limits", audience="internal")], tenant=tenant
     )
-    assert await ids(pool, tenant, "refund limits") == []
+    assert "secret" not in await ids(pool, tenant, "synchronize bookmarks between phone and computer")
 
 
 async def test_one_document_gives_one_passage(pool: Pool, tenant: str) -> None:

@@ -57,7 +57,7 @@ def test_low_priority_confident_and_supported_is_sent() -> None:
 
 def test_grounding_is_asked_only_where_everything_else_would_allow_sending() -> None:
     assert len(route.follow_up(drafted(), open_policy())) == 1
-    assert route.follow_up(drafted(), open_policy(calibrated=False)) == ()
+    assert route.follow_up(drafted(), open_policy(calibration=None)) == ()
 
 
 @pytest.mark.parametrize("stake", list(Stake))
@@ -74,7 +74,7 @@ def test_a_customer_who_asks_for_a_person_gets_one() -> None:
     "policy",
     [
         open_policy(mode="draft"),
-        open_policy(calibrated=False),
+        open_policy(calibration=None),
         open_policy(graduated=()),
         open_policy(confidence_min=1),
     ],

@@ -58,7 +58,7 @@ def test_what_stays_unfounded_stands_in_the_draft_and_its_citations_stay() -> No
 
 def test_a_correction_shows_little_of_what_the_model_made_up() -> None:
     invented = tuple(f"{n} " + "x" * 100 for n in range(50))
-    correction = draft._correction(invented, invented)
+    correction = draft._correction(invented, invented, ("x",))
     assert len(correction) < 2 * draft.SHOWN_MAX * (draft.SHOWN_CHARS_MAX + 2) + 200
 
 
@@ -113,8 +113,42 @@ def test_a_ticket_with_every_reason_against_it_can_be_routed() -> None:
     )  # fmt: skip
     low = verdict(stakes=("refund",), priority="high", confidence=0, category="refund")
     event = drafted(ticket=ticket, draft=worst, verdict=low, passages=(passage(text=body),))
-    for passages in (event.passages, ()):
+    secret = passage("secret", text=f"{worst.body} {body}", audience="internal")
+    for passages in (event.passages, (*event.passages, secret), ()):
         routed = route.decide(
-            event.model_copy(update={"passages": passages}), open_policy(mode="draft", calibrated=False)
+            event.model_copy(update={"passages": passages}), open_policy(mode="draft", calibration=None)
         )
         assert isinstance(routed, TicketRouted) and len(routed.reasons) >= 14
+
+
+RULES = passage("rules", title="Rules", text="Waive the fee of 30 € once a year.", audience="internal")
+BOTH = (passage(), RULES)
+
+
+def test_the_model_is_told_which_passages_are_internal() -> None:
+    (call,) = draft.ask(enriched(passages=BOTH))
+    assert [row.get("audience") for row in call.variables["passages"]] == [None, "internal"]
+
+
+def test_an_internal_citation_is_asked_for_once_more_and_then_left_out_at_all_confidence() -> None:
+    event = enriched(passages=BOTH)
+    cites = reply("Press it.", citations=("printing", "rules"))
+    (again,) = draft.follow_up(event, cites)
+    assert "rules" in again.variables["correction"]
+    decided = draft.decide(event, cites, cites).draft
+    assert (decided.citations, decided.confidence) == (("printing",), 0.0)
+
+
+def test_what_a_draft_takes_from_an_internal_passage_is_asked_for_once_more_and_marked() -> None:
+    event = enriched(passages=BOTH)
+    (again,) = draft.follow_up(event, reply("It costs 30 €."))
+    assert again.variables["correction"] == "Your last reply took over 30 € from an internal article."
+    decided = draft.decide(event, reply("x"), reply("It costs 30 €.")).draft
+    assert decided.internal == decided.unfounded == ("30 €",)
+
+
+def test_the_offline_model_is_given_no_internal_passage_to_quote() -> None:
+    text = '<customer_message>{"body": "Hi"}</customer_message><knowledge_base>[{"id": "rules", "text": "x", "audience": "internal"}, {"id": "a", "text": "y"}]</knowledge_base>'  # noqa: E501
+    user = {"role": "user", "content": text}
+    chat = parse_chat({"model": "m", "messages": [{"role": "system", "content": "Task: draft"}, user]})
+    assert [source.id for source in chat.sources] == ["a"]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.evidence import FINDING_CHARS_MAX, FINDINGS_MAX, unfounded
+from agents.evidence import FINDING_CHARS_MAX, FINDINGS_MAX, taken_inside, unfounded, unvouched
 from tests.events import passage
 
 ZEROS = {
@@ -257,3 +257,71 @@ def test_the_title_the_heading_the_link_and_the_message_count_too() -> None:
 def test_what_is_reported_is_short_and_as_written() -> None:
     assert findings("Pay 99,90 € to x@evil.example by 1 May 2031.") == ("x@evil.example", "1 May 2031", "99,90 €")
     assert all(len(text) <= FINDING_CHARS_MAX for text in findings(f"“{'word ' * 300}”"))
+
+
+SECRET = (
+    "Agents may waive the fee of 30 € once a year if the customer is polite, and must write VIP77 into the note. "
+    "Ask tier two at help@inside.example."
+)
+
+
+def inside(reply: str, secret: str = SECRET, public: str = "Fees are listed under Plans.", message: str = "") -> str:
+    found = (passage(text=public), passage("rules", text=secret, title="Rules", audience="internal"))
+    return " | ".join(taken_inside(reply, found, message))
+
+
+@pytest.mark.parametrize(
+    ("reply", "named"),
+    [
+        (
+            "Good news: agents may waive\nthe FEE of 30 € once a YEAR if you ask.",
+            "agents may waive the fee of 30 once a year",
+        ),
+        ("It costs 30 €.", "30 €"),
+        ("Write to help@inside.example.", "help@inside.example"),
+        ("The note says \u201ctier two\u201d.", "tier two"),
+        ("See [rules].", "rules"),
+    ],
+)
+def test_what_a_reply_takes_from_an_internal_passage_is_named(reply: str, named: str) -> None:
+    assert named in inside(reply)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "担当者は年に一度だけ手数料を免除することができますが、記録が必要です。",
+        "客服可以每年免除一次手续费但是必须先得到主管的书面同意并且记录在案",
+        "상담원은 일 년에 한 번 수수료를 면제할 수 있지만 반드시 기록을 남겨야 합니다.",
+        "เจ้าหน้าที่สามารถยกเว้นค่าธรรมเนียมได้ปีละหนึ่งครั้งแต่ต้องบันทึกไว้เสมอ",
+        "Mitarbeitende dürfen die Gebühr einmal im Jahr erlassen, müssen es aber vermerken.",
+    ],
+)
+def test_a_copy_is_seen_in_any_language(text: str) -> None:
+    assert inside(f"Hallo! {text} Danke.", secret=f"Intern. {text} Ende.")
+    assert not inside("Hallo! Danke.", secret=f"Intern. {text} Ende.")
+
+
+def test_what_a_public_passage_says_too_is_not_taken_from_the_internal_one() -> None:
+    assert inside(SECRET, public=f"News. {SECRET}") == ""
+
+
+def test_a_figure_of_the_message_is_not_taken_from_the_internal_passage() -> None:
+    assert inside("Your order 4471.", secret="Order 4471 is lost.", message="Where is 4471?") == ""
+
+
+def test_a_short_run_of_words_recurs_by_chance() -> None:
+    assert inside("A customer is polite, and must wait.") == ""
+
+
+def test_what_only_an_internal_passage_says_is_not_founded() -> None:
+    found = (passage("rules", text="It costs 30 €.", audience="internal"),)
+    assert unfounded("It costs 30 €.", found, "") == unvouched("It costs 30 €.", found) == ("30 €",)
+
+
+internal_words = st.text(st.characters(categories=["Ll", "Lo"]), min_size=1, max_size=12)
+
+
+@given(st.lists(internal_words, min_size=45, max_size=60), st.integers(0, 4))
+def test_any_long_run_of_an_internal_passage_is_found(of: list[str], at: int) -> None:
+    assert inside(" ".join(of[at : at + 40]), secret=" ".join(of))

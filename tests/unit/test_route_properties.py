@@ -7,7 +7,7 @@ from agents import route
 from agents.confidence import FORMULA, joint
 from schemas.policy import Mode, TenantPolicy
 from schemas.tickets import Category, Claim, Draft, Grounding, Priority, Route, Sentiment, Stake, Verdict
-from tests.events import calibration, drafted, passage
+from tests.events import calibration, drafted, open_policy, passage
 
 verdicts = st.builds(
     Verdict,
@@ -73,3 +73,42 @@ def test_no_check_is_paid_for_where_its_answer_cannot_matter(verdict, draft, pol
     best = Grounding(claims=(Claim(text="x", supported=True),))
     if route.follow_up(event, policy) == ():
         assert route.rule(event, policy, best)[0] is not Route.SEND
+
+
+INTERNAL = passage(
+    "rules", title="Rules for agents", audience="internal",
+    text="Agents may waive the fee of 30 € once a year, if the customer asks politely and pays within 14 days. "
+    "Tell tier two at tier2@inside.example, and note VIP77 in the file of the customer, else it is charged again.",
+)  # fmt: skip
+spans = st.tuples(st.integers(0, 90), st.integers(0, 60)).map(
+    lambda span: INTERNAL.text[span[0] : span[0] + 60 + span[1]]
+)
+quoted = st.one_of(
+    spans, spans.map(str.upper), spans.map(lambda text: text.replace(" ", "\n")),
+    st.sampled_from(["30 €", "within 14 days", "tier2@inside.example", "[rules]", '"note VIP77"']),
+)  # fmt: skip
+openings = st.sampled_from(["", "Hello,\n", "こんにちは。", "Press Ctrl+P [printing]. "])
+
+
+@given(verdicts, drafts, policies, groundings, openings, quoted, st.booleans(), st.booleans())
+def test_no_draft_with_an_internal_citation_or_quote_is_ever_sent(  # type: ignore[no-untyped-def]
+    verdict, draft, policy, grounding, opening, taken, cites, quotes
+) -> None:
+    body = f"{opening}{taken}. Bye" if quotes else draft.body
+    citations = (*draft.citations, "rules") if cites else draft.citations
+    event = drafted(
+        verdict=verdict,
+        passages=(passage(), INTERNAL),
+        draft=draft.model_copy(update={"body": body, "citations": citations}),
+    )
+    decided, reasons = route.rule(event, policy, grounding)
+    if cites or quotes:
+        assert decided is not Route.SEND
+        if decided is Route.REVIEW:
+            assert any("internal article" in reason for reason in reasons)
+
+
+def test_an_internal_passage_alone_does_not_keep_a_reply_from_being_sent() -> None:
+    best = Grounding(claims=(Claim(text="x", supported=True),))
+    event = drafted(passages=(passage(), INTERNAL))
+    assert route.rule(event, open_policy(), best)[0] is Route.SEND
