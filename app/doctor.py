@@ -16,6 +16,7 @@ from app.embedded import servers
 from app.embedded.process import ServerError
 from app.kafka.connection import client_options
 from app.kafka.topics import check_topics, days_kept_max
+from app.models import guidelines
 from app.store.database import address, revision
 from app.wiring import probe_embeddings, probe_model
 from schemas.topics import TOPICS
@@ -36,7 +37,7 @@ class Finding:
 
 async def examine(settings: Settings) -> list[Finding]:
     """Never raises for what it examines: what is wrong is a finding."""
-    found = [_disk(settings)]
+    found = [_disk(settings), _guidelines(settings)]
     try:
         resolved = servers.resolve(settings)
     except ServerError as error:
@@ -73,6 +74,19 @@ def _disk(settings: Settings) -> Finding:
     if free < _DISK_BYTES_MIN:
         return Finding("disk", ok=False, text=f"disk: {gib}: free at least 1 GiB, or set STATE_DIR")
     return Finding("disk", ok=True, text=f"disk: {gib}")
+
+
+def _guidelines(settings: Settings) -> Finding:
+    try:
+        loaded = guidelines.load(settings.guidelines_dir)
+    except OSError as error:
+        return Finding("guidelines", ok=False, text=f"guidelines: {error.filename}: {error.strerror}")
+    if loaded.problems:
+        more = len(loaded.problems) - 1
+        text = f"guidelines: {loaded.problems[0]}" + (f" (and {more} more)" if more else "")
+        return Finding("guidelines", ok=False, text=text)
+    tenants = len(loaded.tenants)
+    return Finding("guidelines", ok=True, text=f"guidelines: built in, and {tenants} tenants' own")
 
 
 async def _kafka(settings: Settings) -> str:

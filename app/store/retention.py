@@ -73,6 +73,8 @@ async def _expire_forever(pool: Pool, days_kept: int, every_s: float, first_s_ma
                 _log.info("expired", rows=deleted, days_kept=days_kept)
         except TransientError as error:
             _log.warning("expiry_put_off", error=str(error))
+        except Exception:  # noqa: BLE001 - a bug here is said at once, and must not keep tickets from being answered
+            _log.exception("expiry_failed")
         pause_s = every_s * random.uniform(0.5, 1.5)  # noqa: S311  # jitter
 
 
