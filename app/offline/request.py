@@ -177,7 +177,7 @@ def _customer(value: Any) -> Customer | None:
 
 
 def _list(value: Mapping[str, Any], name: str, most: int) -> list[Any]:
-    found = value.get(name) or []
+    found = value.get(name, [])
     if not isinstance(found, list) or len(found) > most:
         raise BadRequest(f"<customer_message>: {name} must be an array of at most {most}")
     return found
