@@ -6,24 +6,21 @@ letter's own, so a replay that was broken off can be given again: the stage reco
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaProducer
 
 from agents.contract import PermanentError
 from app.kafka.cloudevents import REPLAY_HEADER, TENANT_HEADER, header, replay_number
-from app.kafka.topics import topic_partitions
+from app.kafka.reading import each_record
 from app.runtime.dead_letter import PREFIX
 from app.store.database import Pool
 from app.store.queries import query
 from schemas.topics import DEAD_LETTER_TOPIC
 
-_POLL_MS = 200
-_READ_S_MAX = 120.0
 LETTERS_MAX = 100_000  # held in memory at once
 _BATCH = 1_000
 # A tenant was not named, or could not be read.
@@ -109,7 +106,7 @@ async def read(client: Mapping[str, Any], pool: Pool, wanted: Wanted) -> list[De
         if len(letters) > LETTERS_MAX:
             raise PermanentError("too_many", f"more than {LETTERS_MAX:,} dead letters: narrow them by reason or time")
 
-    await _each_record(client, keep)
+    await each_record(client, DEAD_LETTER_TOPIC, keep)
     return sorted(letters, key=lambda letter: (letter.dead_at, letter.partition, letter.offset))
 
 
@@ -173,24 +170,3 @@ def _letter(record: Any, handled: str | None) -> DeadLetter:
         headers=tuple(record.headers),
         handled=handled,
     )
-
-
-async def _each_record(client: Mapping[str, Any], take: Callable[[Any], None]) -> None:
-    """Every committed record of the topic as it stands now."""
-    consumer = AIOKafkaConsumer(**client, isolation_level="read_committed", enable_auto_commit=False)
-    await consumer.start()
-    try:
-        sources = await topic_partitions(consumer, DEAD_LETTER_TOPIC)
-        consumer.assign(sources)
-        await consumer.seek_to_beginning(*sources)
-        ends = await consumer.end_offsets(sources)
-        at_end = False
-        async with asyncio.timeout(_READ_S_MAX):
-            while not at_end:
-                # A marker ends a partition without a record: one poll more behind the last position finds the rest.
-                at_end = all([await consumer.position(source) >= end - 1 for source, end in ends.items()])
-                for records in (await consumer.getmany(timeout_ms=_POLL_MS)).values():
-                    for record in records:
-                        take(record)
-    finally:
-        await consumer.stop()

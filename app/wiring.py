@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -47,6 +48,7 @@ from app.store.queries import query
 from app.store.retention import expiring
 from app.verify import controls
 from schemas.policy import TenantPolicy
+from schemas.tickets import Passage
 from schemas.topics import DEAD_LETTER_TOPIC
 
 log = structlog.get_logger()
@@ -172,6 +174,13 @@ async def runtime_pool(settings: Settings) -> AsyncIterator[database.Pool]:
         yield await _pool(stack, settings, "deskstream_runtime", 2)
 
 
+@asynccontextmanager
+async def tenant_pool(settings: Settings) -> AsyncIterator[database.Pool]:
+    """Sees one tenant at a time."""
+    async with AsyncExitStack() as stack:
+        yield await _pool(stack, settings, "deskstream_app", 2)
+
+
 async def create_tenant(settings: Settings, tenant: str) -> bool:
     """False where it exists already."""
     async with AsyncExitStack() as stack:
@@ -218,6 +227,23 @@ async def import_knowledge(
             sync=sync,
             progress=on_progress,
             on_plan=(lambda plan: on_plan(plan, price)) if on_plan else None,
+        )
+
+
+async def search_knowledge(
+    settings: Settings, tenant: str, text: str, *, language: str | None, limit: int, as_of: datetime | None
+) -> tuple[Passage, ...]:
+    """As the enrich stage searches, or among the versions valid then. Raises TransientError, PermanentError."""
+    async with AsyncExitStack() as stack:
+        pool = await _pool(stack, settings, "deskstream_app", 1)
+        await policies.Policies(pool).policy(tenant)
+        embedder = PatientEmbeddings(await _embedder(stack, settings))
+        [vector], _ = await embedder.embed([text], kind="query")
+        base = Knowledge(pool, model=embedder.model)
+        if as_of is None:
+            return await base.search(tenant=tenant, query=text, vector=vector, language=language, limit=limit)
+        return await base.search_as_of(
+            tenant=tenant, query=text, vector=vector, language=language, limit=limit, as_of=as_of
         )
 
 

@@ -18,7 +18,7 @@ import typer
 import uvloop
 
 from agents.pipeline import STAGES
-from app.cli import dead_letters, knowledge, prompt, shared, tenants
+from app.cli import calibration, dead_letters, knowledge, prompt, reviews, shared, tenants
 from app.cli.shared import AsJson, err, out
 from app.cli.verify import verify
 
@@ -34,6 +34,8 @@ app.add_typer(knowledge.app, name="kb")
 app.add_typer(dead_letters.app, name="dlq")
 app.add_typer(prompt.app, name="prompt")
 app.add_typer(tenants.app, name="tenant")
+app.add_typer(reviews.app, name="reviews")
+app.add_typer(calibration.app, name="calibration")
 
 Tenant = Annotated[str, typer.Option("--tenant", "-t", help="Whose: lower-case letters, digits, - and _.")]
 
