@@ -26,6 +26,7 @@ from app.config import Settings
 from app.kafka.connection import client_options
 from app.kafka.late import LateSender
 from app.kafka.topics import check_topics
+from app.knowledge import solved
 from app.knowledge.documents import Document, Found, Unreadable, read
 from app.knowledge.importing import Imported, Plan, import_documents
 from app.knowledge.search import Knowledge
@@ -50,6 +51,7 @@ from app.verify import controls
 from schemas.policy import TenantPolicy
 from schemas.tickets import Passage
 from schemas.topics import DEAD_LETTER_TOPIC
+from schemas.usage import Usage
 
 log = structlog.get_logger()
 
@@ -245,6 +247,18 @@ async def search_knowledge(
         return await base.search_as_of(
             tenant=tenant, query=text, vector=vector, language=language, limit=limit, as_of=as_of
         )
+
+
+async def learn_tickets(
+    settings: Settings, file: Path, tenant: str, *, on_progress: Callable[[int, int], None]
+) -> tuple[int, Usage]:
+    """How many past tickets were learnt. Raises PermanentError, TransientError, OSError."""
+    async with AsyncExitStack() as stack:
+        pool = await _pool(stack, settings, "deskstream_app", 2)
+        masks = (await policies.Policies(pool).policy(tenant)).mask_personal_data
+        embedder = PatientEmbeddings(await _embedder(stack, settings))
+        tickets = solved.read_tickets(file)
+        return await solved.learn_tickets(pool, embedder, tickets, tenant=tenant, masks=masks, progress=on_progress)
 
 
 def _prices(settings: Settings) -> prices.Prices:

