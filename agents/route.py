@@ -116,7 +116,11 @@ def vetoes(event: TicketDrafted, policy: TenantPolicy) -> tuple[str, ...]:
 
 
 def _doubts(event: TicketDrafted, policy: TenantPolicy) -> tuple[tuple[bool, str], ...]:
-    """A model's word on its own draft is worth what reviewers made of such drafts, and without reviews nothing."""
+    """A model's word on its own draft is worth what reviewers made of such drafts, and without reviews nothing.
+
+    Its word on what the message is about stands beside it: no review of a reply tells that a stake was overlooked.
+    """
+    verdict = event.verdict
     found = joint(event, policy.calibration)
     confidence = 0.0 if found.calibrated is None else found.calibrated
     return (
@@ -124,6 +128,10 @@ def _doubts(event: TicketDrafted, policy: TenantPolicy) -> tuple[tuple[bool, str
         (
             found.calibrated is not None and confidence < policy.confidence_min,
             f"confidence {confidence:.2f} (raw {found.raw:.2f}) is below {policy.confidence_min:.2f}",
+        ),
+        (
+            verdict.confidence < policy.confidence_min,
+            f"classification confidence {verdict.confidence:.2f} is below {policy.confidence_min:.2f}",
         ),
         # Whatever the tenant's limit is: an invalid citation costs a draft all of it.
         (event.draft.confidence <= 0, "the draft has no confidence"),

@@ -23,10 +23,10 @@ class Signals(Value):
     """What was known of a draft when it was decided on; a raw confidence can be worked out of it again."""
 
     similarity: Annotated[float, Field(ge=-1, le=1)] | None = Field(
-        default=None, description="cosine of the nearest passage; None where nothing was found by meaning"
+        default=None, description="cosine of the first passage; None where it was not found by meaning"
     )
     margin: Confidence = Field(default=0.0, description="lead of the first passage over the second, as a share")
-    agreement: Confidence = Field(default=0.0, description="1 where the first passage is also the nearest in meaning")
+    agreement: Confidence = Field(default=0.0, description="1 where the first passage is first by meaning and by words")
     classification: Confidence
     draft: Confidence
     citations: int = Field(default=0, ge=0)

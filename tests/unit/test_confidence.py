@@ -1,8 +1,12 @@
 """The raw score: one figure out of several, which only ranks."""
 
+import math
+
 import pytest
 
+from agents import confidence
 from agents.confidence import FORMULA, confidence_at, curve_for, joint, raw_score, signals
+from app.knowledge.search import RANK_CONSTANT
 from schemas.policy import Calibration, Curve
 from schemas.reviews import Signals
 from schemas.tickets import Category, Claim, Draft, Grounding
@@ -45,7 +49,13 @@ def test_a_check_without_claims_supports_nothing() -> None:
 def test_the_margin_is_a_share_and_needs_no_scale() -> None:
     found = (passage("a", score=0.04, similarity=0.8), passage("b", score=0.01, similarity=0.9))
     given = signals(drafted(passages=found))
-    assert (given.margin, given.agreement, given.similarity) == (0.75, 0.0, 0.9)
+    assert (given.margin, given.similarity) == (0.75, 0.8)
+
+
+def test_rankings_agree_where_the_first_passage_is_first_in_both() -> None:
+    assert math.isclose(confidence.SCORE_MAX, 2 / (RANK_CONSTANT + 1))
+    found = (passage(score=1 / (RANK_CONSTANT + 1)),)
+    assert signals(drafted(passages=found)).agreement == pytest.approx(0.5)
 
 
 def test_nothing_found_is_an_ordinary_outcome() -> None:
