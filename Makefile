@@ -6,7 +6,7 @@ TENANT ?= demo
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-unit check fmt docs bench chaos up down clean lock install
+.PHONY: help run test test-unit check fmt docs bench chaos eval up down clean lock install
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,10 @@ MINUTES ?= 20
 chaos: .venv/run ## The proof, long: kills and freezes for MINUTES=20 from SEED=1; adds to infra/docs/generated/chaos.json
 	@$(BIN)/deskstream verify --minutes $(MINUTES) --seed $(SEED) --tickets $$(( $(MINUTES) * 360 )) \
 	  --results infra/docs/generated/chaos.json
+
+DATA ?= ../shared/data
+eval: .venv/run ## Quality and cost measured on real data: writes infra/docs/generated/eval.json (DATA= EVAL="--part cost")
+	@$(BIN)/deskstream eval --data $(DATA) $(EVAL)
 
 up: .venv/run ## Start the embedded servers and leave them running
 	@$(BIN)/deskstream up

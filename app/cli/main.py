@@ -19,6 +19,7 @@ import uvloop
 
 from agents.pipeline import STAGES
 from app.cli import calibration, dead_letters, knowledge, prompt, reviews, shared, tenants
+from app.cli.evaluate import evaluate
 from app.cli.shared import AsJson, err, out
 from app.cli.verify import verify
 
@@ -208,6 +209,7 @@ def model_server(
 
 
 app.command()(verify)
+app.command("eval")(evaluate)
 
 
 @app.command()

@@ -1,0 +1,1 @@
+"""The measured figures of quality and cost: ``deskstream eval``."""
