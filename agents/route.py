@@ -17,6 +17,9 @@ from schemas.tickets import Audience, Category, Grounding, Passage, Priority, Ro
 # These cannot wait in the ordinary queue.
 ESCALATED_STAKES = frozenset({Stake.LEGAL, Stake.SECURITY})
 FINDINGS_SHOWN_MAX = 5
+# Whatever reviewers made of such drafts: what misleads a model so far was hardly among them. An attack beside a
+# question does, and an invalid citation costs a draft all confidence.
+DRAFT_CONFIDENCE_MIN = 0.3
 # Nothing in these categories is answered by itself, whatever a tenant graduated.
 NEVER_SENT_CATEGORIES = frozenset(
     {
@@ -133,8 +136,10 @@ def _doubts(event: TicketDrafted, policy: TenantPolicy) -> tuple[tuple[bool, str
             verdict.confidence < policy.confidence_min,
             f"classification confidence {verdict.confidence:.2f} is below {policy.confidence_min:.2f}",
         ),
-        # Whatever the tenant's limit is: an invalid citation costs a draft all of it.
-        (event.draft.confidence <= 0, "the draft has no confidence"),
+        (
+            event.draft.confidence < DRAFT_CONFIDENCE_MIN,
+            f"the draft's own confidence {event.draft.confidence:.2f} is below {DRAFT_CONFIDENCE_MIN:.2f}",
+        ),
     )
 
 
