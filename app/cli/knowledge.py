@@ -5,17 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from app.cli import shared
-from app.cli.shared import err, out
+from app.cli.shared import AsJson, err, out
 
 if TYPE_CHECKING:
     from app.config import Settings
     from app.knowledge.documents import Unreadable
+    from app.knowledge.history import Version
     from app.knowledge.importing import Imported, Plan
     from app.models.prices import EmbeddingPrice
 
@@ -24,6 +26,7 @@ app = typer.Typer(no_args_is_help=True, help="The tenant's knowledge base.")
 _SAID_EVERY_S = 5.0
 _TOLD_MAX = 50
 _CHANGES_TOLD_MAX = 50
+_EXCERPT_CHARS = 200
 _SKIPPED_TOLD_MAX = 5
 
 
@@ -65,6 +68,116 @@ def sync(
     What cannot be read keeps its old version; while there is such a thing, nothing is withdrawn.
     """
     _bring_in(source, tenant, collection, pages_max, sync=True)
+
+
+AsOf = Annotated[datetime | None, typer.Option(help="As the articles were then (UTC).")]
+
+
+@app.command()
+def show(
+    document_id: Annotated[str, typer.Argument(metavar="DOC", help="The article's id.")],
+    tenant: Tenant,
+    as_of: AsOf = None,
+    version: Annotated[int | None, typer.Option(min=1)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """An article: its newest version, the one that was valid at a time, or one by its number."""
+    from app.knowledge.history import document_version
+    from app.wiring import tenant_pool
+
+    if as_of and version:
+        shared.fail("--as-of and --version: give one of them", shared.USAGE)
+    settings = shared.resolved(("database_url",))
+
+    async def read() -> Version | None:
+        async with tenant_pool(settings) as pool:
+            return await document_version(pool, tenant, document_id, version=version, as_of=_utc(as_of))
+
+    found = shared.run(read())
+    if found is None:
+        which = f"version {version} of " if version else ""
+        shared.fail(f"{tenant} has no {which}{document_id}" + (f" as of {as_of}" if as_of else ""), shared.USAGE)
+    if as_json:
+        shared.print_json(found.as_json())
+        return
+    until = f"withdrawn {_said(found.withdrawn_at)}" if found.withdrawn_at else "valid now"
+    for line in (
+        f"{found.document_id}, version {found.version} of {found.versions}: {found.title}",
+        f"{found.audience}, collection {found.collection}, {found.locale or 'no locale'}, {found.url or 'no address'}",
+        f"since {_said(found.imported_at)}, {until}",
+        *(f"\n{passage['heading']}\n{passage['text']}".rstrip() for passage in found.passages),
+    ):
+        out.print(line, markup=False, soft_wrap=True)
+
+
+@app.command()
+def search(
+    query: Annotated[str, typer.Argument(help="As a customer would ask.")],
+    tenant: Tenant,
+    as_of: Annotated[
+        datetime | None, typer.Option(help="Among the public articles' versions that were valid then (UTC).")
+    ] = None,
+    language: Annotated[str | None, typer.Option(help="Of the query, such as de: finds inflected words.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=20)] = 5,
+    as_json: AsJson = False,
+) -> None:
+    """The passages that a draft would be given."""
+    from app.wiring import search_knowledge
+
+    settings = shared.resolved(("database_url", "embeddings_base_url"))
+    found = shared.run(search_knowledge(settings, tenant, query, language=language, limit=limit, as_of=_utc(as_of)))
+    if as_json:
+        shared.print_json([passage.model_dump(mode="json") for passage in found])
+        return
+    for passage in found:
+        similarity = "words only" if passage.similarity is None else f"similarity {passage.similarity:.3f}"
+        out.print(
+            f"{passage.document_id}, version {passage.version} ({passage.audience}, {similarity}): {passage.title}\n"
+            f"    {' '.join(passage.text.split())[:_EXCERPT_CHARS]}",
+            markup=False, soft_wrap=True,
+        )  # fmt: skip
+    if not found:
+        out.print("Nothing was found.")
+
+
+@app.command("cited-by")
+def cited_by(
+    document_id: Annotated[str, typer.Argument(metavar="DOC", help="The article's id.")],
+    tenant: Tenant,
+    version: Annotated[int | None, typer.Option(min=1, help="Only where this version was cited.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """The tickets whose reply cited an article, to look at again when it was wrong.
+
+    Read from tickets.routed, from its beginning to its end: what the topic no longer keeps is not listed.
+    """
+    from app.cited import cited_by as citing
+    from app.kafka.connection import client_options
+
+    settings = shared.resolved(("kafka_bootstrap",))
+    found, unreadable = shared.run(
+        citing(client_options(settings), tenant, document_id, version=version, on_read=_Reading())
+    )
+    if as_json:
+        shared.print_json([each.as_json() for each in found])
+    else:
+        for each in found:
+            out.print(
+                f"{each.accepted_at}  {each.ticket_id}  version {each.version}  {each.route}",
+                markup=False, soft_wrap=True,
+            )  # fmt: skip
+        out.print(f"{len(found)} tickets.")
+    if unreadable:
+        err.print(f"{unreadable} records of {tenant} could not be read.", style="yellow")
+        raise typer.Exit(1)
+
+
+def _utc(given: datetime | None) -> datetime | None:
+    return given and given.replace(tzinfo=UTC)
+
+
+def _said(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 @app.command()
@@ -176,6 +289,18 @@ def _print_plan(plan: Plan, price: EmbeddingPrice) -> None:
             f"{price.said(plan.tokens)}.",
             markup=False, soft_wrap=True,
         )  # fmt: skip
+
+
+class _Reading:
+    """A line now and then."""
+
+    def __init__(self) -> None:
+        self._said = time.monotonic()
+
+    def __call__(self, read: int) -> None:
+        if time.monotonic() - self._said > _SAID_EVERY_S:
+            self._said = time.monotonic()
+            err.print(f"{read:,} tickets read", style="dim")
 
 
 class _Lines:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from app.knowledge.ranking import Candidate, best
@@ -12,6 +13,8 @@ from app.store.database import Pool
 from app.store.queries import query as sql
 from schemas.tickets import Passage
 
+CANDIDATES = 50  # of each kind
+RANK_CONSTANT = 60  # of reciprocal rank fusion, as in its paper: flat enough that neither kind rules alone
 CHUNKS_MAX = 100  # the nearest; fewer would hide what a document's second and third best chunks say
 DOCUMENTS_MAX = 50  # by their words, and by how often they answered
 PAIRS_MAX = 4_000  # of a query's word and a chunk that has it
@@ -53,6 +56,21 @@ class Knowledge:
             nearest = await connection.fetch(sql("nearest_internal"), *asked)
         public, internal = ([Passage.model_validate(dict(row)) for row in found] for found in (rows, nearest))
         return with_internal(public, internal, limit=limit)
+
+    async def search_as_of(
+        self, *, tenant: str, query: str, vector: Vector, language: str | None, limit: int, as_of: datetime
+    ) -> tuple[Passage, ...]:
+        """The best public passages of the versions valid then. Every one is compared: exact, and slow on a large base.
+
+        Versions that were withdrawn before ``model`` came in are found by their words only.
+        """
+        async with self._pool.transaction(tenant) as connection:
+            rows = await connection.fetch(
+                sql("search_as_of"), tenant, vector, len(vector), self._model, CANDIDATES,
+                spaced(query[:QUERY_CHARS_MAX].replace("\0", " ")), configuration(language), RANK_CONSTANT, limit,
+                as_of,
+            )  # fmt: skip
+        return tuple(Passage.model_validate(dict(row)) for row in rows)
 
 
 def with_internal(public: Sequence[Passage], internal: Sequence[Passage], *, limit: int) -> tuple[Passage, ...]:

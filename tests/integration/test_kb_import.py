@@ -180,3 +180,18 @@ async def test_another_model_is_told_when_all_is_embedded_with_it(kb: Kb) -> Non
     assert (done.code, "1 passages embedded anew" in done.out, "search by it from now on" in done.out) == (
         0, True, True,
     ), done.all  # fmt: skip
+
+
+async def test_an_article_is_shown_and_searched_as_it_was(kb: Kb) -> None:
+    (kb.folder / "a.md").write_text("# Start\nPress A to begin.")
+    await kb.import_()
+    (kb.folder / "a.md").write_text("# Start\nPress B to begin.")
+    await kb.import_()
+    newest, first = await kb.run("show", "a"), await kb.run("show", "a", "--version", "1")
+    assert "a, version 2 of 2: Start" in newest.out and "Press B" in newest.out, newest.all
+    assert "a, version 1 of 2: Start" in first.out and "Press A" in first.out, first.all
+    before = await kb.run("show", "a", "--as-of", "2001-01-01")
+    assert (before.code, "has no a as of 2001-01-01" in before.err) == (2, True), before.all
+    now, then = await kb.run("search", "begin"), await kb.run("search", "begin", "--as-of", "2001-01-01")
+    assert "a, version 2 (public, similarity 1.000): Start" in now.out, now.all
+    assert then.out == "Nothing was found.\n", then.all

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import re
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -14,6 +15,7 @@ import pytest
 
 from agents.contract import PermanentError, TransientError
 from app.knowledge.documents import Document
+from app.knowledge.history import document_version
 from app.knowledge.importing import import_documents
 from app.knowledge.search import Knowledge
 from app.ports import Vector
@@ -330,3 +332,58 @@ async def test_vectors_of_another_length_are_refused(pool: Pool, tenant: str) ->
     embedder.vector = WordEmbedder(dimensions=32).vector  # type: ignore[method-assign]
     with pytest.raises(PermanentError, match="EMBEDDINGS_DIMENSIONS"):
         await import_documents(pool, embedder, ARTICLES, tenant=tenant)
+
+
+async def _between(pool: Pool) -> datetime:
+    """A time after what was imported and before what will be."""
+    [row] = await pool.fetch("select clock_timestamp() as now")
+    at: datetime = row["now"]
+    return at
+
+
+async def test_a_search_as_of_a_time_answers_from_the_versions_valid_then(pool: Pool, tenant: str) -> None:
+    empty = await _between(pool)
+    await import_documents(pool, WordEmbedder(), ARTICLES, tenant=tenant, sync=True)
+    first = await _between(pool)
+    sound = article("sound", "Plug the loudspeaker in if a video has no audio.")
+    await import_documents(pool, WordEmbedder(), [sound], tenant=tenant, sync=True)
+    embedder = WordEmbedder()
+    knowledge = Knowledge(pool, model=embedder.model)
+    asked = "video without audio"
+
+    async def found(as_of: datetime) -> list[tuple[str, int]]:
+        passages = await knowledge.search_as_of(
+            tenant=tenant, query=asked, vector=embedder.vector(asked), language="en", limit=5, as_of=as_of
+        )
+        assert all(passage.similarity is not None for passage in passages)
+        return [(passage.document_id, passage.version) for passage in passages]
+
+    assert await found(empty) == []
+    assert (await found(first))[0] == ("sound", 1)
+    assert {name for name, _ in await found(first)} == {"sound", "sync", "crash"}
+    assert await found(await _between(pool)) == [("sound", 2)]
+
+
+async def test_a_search_as_of_now_finds_what_a_search_finds(pool: Pool, tenant: str) -> None:
+    await import_documents(pool, WordEmbedder(), ARTICLES, tenant=tenant)
+    embedder = WordEmbedder()
+    asked = "the browser crashes when a video plays"
+    then = await Knowledge(pool, model=embedder.model).search_as_of(
+        tenant=tenant, query=asked, vector=embedder.vector(asked), language="en", limit=5, as_of=await _between(pool)
+    )
+    assert [passage.document_id for passage in then] == await ids(pool, tenant, asked)
+
+
+async def test_a_version_is_shown_by_its_number_or_a_time_and_else_the_newest(pool: Pool, tenant: str) -> None:
+    await import_documents(pool, WordEmbedder(), ARTICLES, tenant=tenant)
+    first = await _between(pool)
+    await import_documents(pool, WordEmbedder(), [article("sound", "Plug it in.")], tenant=tenant, sync=True)
+    await import_documents(pool, WordEmbedder(), ARTICLES[:1], tenant=tenant, sync=True)
+    seen = [
+        await document_version(pool, tenant, "sound", **which)
+        for which in ({"version": 1}, {"as_of": first}, {}, {"as_of": await _between(pool)}, {"version": 3})
+    ]
+    assert [version and version.version for version in seen] == [1, 1, 2, None, None]
+    newest = seen[2]
+    assert newest is not None
+    assert (newest.passages[0]["text"], newest.withdrawn_at is None, newest.versions) == ("Plug it in.", False, 2)
