@@ -37,6 +37,7 @@ docs: .venv/dev ## Write the generated files again: schema snapshots, catalogue 
 bench: .venv/bench ## Ours and its peers on the same work (BENCH="--seconds 10 --runs 1 --named-cells" for a short one)
 	$(BIN)/python -m tests.bench $(BENCH)
 	$(BIN)/python -m tests.bench.rebalance
+	$(BIN)/python -m tests.bench.search
 
 SEED ?= 1
 MINUTES ?= 20

@@ -1,7 +1,7 @@
 """Which documents answer a question, by all that speaks for them. Pure.
 
-Each sign is brought to 0 to 1 within the search, then weighed. The weights were fitted on the earlier half of 1,846
-real tickets and hold on the later (infra/docs/adr/0005-ranking.md).
+Each sign is brought to 0 to 1 within the search, then weighed: by round numbers between those that fit each half of
+1,846 real tickets (infra/docs/adr/0005-ranking.md).
 """
 
 from __future__ import annotations

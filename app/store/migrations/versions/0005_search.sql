@@ -1,10 +1,12 @@
--- The tenant is one of the indexed words (no other word begins with a space), so that the index itself leaves out the
--- chunks of all others.
+-- Each word with its tenant before it: the index itself leaves out the chunks of all others.
+create function tenant_words(tenant text, words tsvector) returns text[]
+language sql immutable parallel safe
+return array(select tenant || ' ' || word from unnest(tsvector_to_array(words)) as word);
 drop index chunk_tsv;
-create index chunk_words on chunk using gin ((tsv || array_to_tsvector(array[' ' || tenant]))) where current;
+create index chunk_words on chunk using gin (tenant_words(tenant, tsv)) where current;
 
 -- Full-text search: the best documents, each with its best chunk. Under row-level security PostgreSQL would not use the
--- GIN index, since @@ is not leakproof: so this runs as the owner, and keeps to the transaction's tenant itself.
+-- GIN index, since @> is not leakproof: so this runs as the owner, and keeps to the transaction's tenant itself.
 drop function search_words;
 create function search_words(words text[], documents_max integer, pairs_max integer)
 returns table (document_id text, version integer, chunk integer, score double precision)
@@ -19,17 +21,15 @@ as $$
         where w.tenant = current_tenant() and w.word = any (words)
     ), asked as materialized (
         -- The rarest words first, until they reach pairs_max chunks: a limit on the work of a long query.
-        select weight, (quote || replace(replace(word, '\', '\\'), quote, quote || quote) || quote || ' & ' || quote || ' '
-                        || current_tenant() || quote)::tsquery as query
-        from weighed, (values ('''')) as literal (quote)
+        select array[current_tenant() || ' ' || word] as words, weight from weighed
         where reached <= pairs_max or reached = (select min(reached) from weighed)
         order by weight desc limit 80
     ), pairs as materialized (
-        select c.document_id, c.version, c.chunk, a.query, a.weight
-        from asked a join chunk c on c.tsv || array_to_tsvector(array[' ' || c.tenant]) @@ a.query
+        select c.document_id, c.version, c.chunk, a.words, a.weight
+        from asked a join chunk c on tenant_words(c.tenant, c.tsv) @> a.words
         where c.current and c.tenant = current_tenant() and c.audience = 'public'
     ), by_word as (
-        select document_id, version, weight, count(*) as chunks from pairs group by document_id, version, query, weight
+        select document_id, version, weight, count(*) as chunks from pairs group by document_id, version, words, weight
     ), by_document as (
         -- The shape of BM25 over whole documents. How often a chunk has a word adds nothing that could be measured, and
         -- to look it up would double the time.
