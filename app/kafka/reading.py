@@ -25,7 +25,10 @@ async def each_record(
     client: Mapping[str, Any], topic: str, take: Callable[[ConsumerRecord], None], *, since: datetime | None = None
 ) -> None:
     """``since``: written then or later. Raises KafkaError, TimeoutError."""
-    consumer = AIOKafkaConsumer(**client, isolation_level="read_committed", enable_auto_commit=False)
+    # "earliest", since the first reset after assign() may still be under way when a seek asks for another, and win.
+    consumer = AIOKafkaConsumer(
+        **client, isolation_level="read_committed", enable_auto_commit=False, auto_offset_reset="earliest"
+    )
     await consumer.start()
     try:
         sources = await topic_partitions(consumer, topic)
