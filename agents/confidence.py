@@ -53,7 +53,7 @@ def raw_score(given: Signals) -> float:
         "draft": given.draft,
         "margin": max(_MARGIN_MIN, given.margin),
     }
-    product = math.prod(values[name] ** power for name, power in _POWERS.items())
+    product: float = math.prod(values[name] ** power for name, power in _POWERS.items())
     faults = min(given.unanswered + given.unfounded, _COUNTED_MAX)
     supported = 1.0 if given.supported is None else given.supported
     return product * _LEFT_OPEN**faults * supported

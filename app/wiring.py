@@ -154,7 +154,12 @@ def prompt_library(settings: Settings, found: guidelines.Guidelines) -> PromptLi
 
 
 def models_by_prompt(settings: Settings) -> dict[str, str]:
-    return {"classify": settings.classify_model, "draft": settings.draft_model, "ground": settings.ground_model}
+    return {
+        "classify": settings.classify_model,
+        "draft": settings.draft_model,
+        "ground": settings.ground_model,
+        "article": settings.draft_model,
+    }
 
 
 def fallbacks_by_prompt(settings: Settings) -> dict[str, str]:
@@ -181,6 +186,37 @@ async def tenant_pool(settings: Settings) -> AsyncIterator[database.Pool]:
     """Sees one tenant at a time."""
     async with AsyncExitStack() as stack:
         yield await _pool(stack, settings, "deskstream_app", 2)
+
+
+@dataclass(frozen=True)
+class GapParts:
+    answerer: ModelAnswerer  # its calls are journalled
+    embedder: PatientEmbeddings
+    knowledge: Knowledge
+    price: EmbeddingPrice
+
+    @property
+    def has_language_model(self) -> bool:
+        return not self.answerer.label(self.answerer.models["article"]).startswith(provider.OFFLINE_PREFIX)
+
+
+@asynccontextmanager
+async def gap_parts(settings: Settings) -> AsyncIterator[GapParts]:
+    """``settings`` must be resolved."""
+    async with AsyncExitStack() as stack:
+        runtime = await _pool(stack, settings, "deskstream_runtime", 2)
+        pool = await _pool(stack, settings, "deskstream_app", 2)
+        journal = Journal(runtime)
+        await journal.start()
+        stack.push_async_callback(journal.close)
+        answerer = await _answerer(stack, settings, pool, policies.Policies(pool), journal)
+        embedder = PatientEmbeddings(await _embedder(stack, settings))
+        yield GapParts(
+            answerer,
+            embedder,
+            Knowledge(pool, model=embedder.model),
+            EmbeddingPrice(embedder.model, _prices(settings)),
+        )
 
 
 async def create_tenant(settings: Settings, tenant: str) -> bool:

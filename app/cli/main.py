@@ -20,6 +20,7 @@ import uvloop
 from agents.pipeline import STAGES
 from app.cli import calibration, dead_letters, knowledge, prompt, reviews, shared, tenants
 from app.cli.evaluate import evaluate
+from app.cli.gaps import gaps
 from app.cli.shared import AsJson, err, out
 from app.cli.verify import verify
 
@@ -32,6 +33,7 @@ db_app = typer.Typer(no_args_is_help=True, help="The database's schema.")
 app.add_typer(topics_app, name="topics")
 app.add_typer(db_app, name="db")
 app.add_typer(knowledge.app, name="kb")
+knowledge.app.command("gaps")(gaps)
 app.add_typer(dead_letters.app, name="dlq")
 app.add_typer(prompt.app, name="prompt")
 app.add_typer(tenants.app, name="tenant")

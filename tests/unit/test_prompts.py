@@ -167,4 +167,4 @@ def test_no_prompt_is_padded(file: Path) -> None:
 @pytest.mark.parametrize("file", [file for file in FILES if file.parent.name == "prompts"], ids=lambda file: file.stem)
 def test_every_prompt_file_parses_and_is_asked_by_an_agent(file: Path) -> None:
     parsed = parse(file.stem, file.read_text("utf-8"))
-    assert parsed.name in {"classify", "draft", "ground"} and parsed.system and parsed.user
+    assert parsed.name in {"classify", "draft", "ground", "article"} and parsed.system and parsed.user

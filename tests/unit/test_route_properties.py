@@ -47,7 +47,7 @@ def test_what_is_sent_has_passed_every_check(verdict, draft, policy, grounding, 
     assert policy.mode is Mode.AUTO and verdict.category in policy.graduated
     confidence = joint(event, policy.calibration, grounding).calibrated
     assert confidence is not None and confidence >= policy.confidence_min
-    assert verdict.confidence >= policy.confidence_min and draft.confidence > 0
+    assert verdict.confidence >= policy.confidence_min and draft.confidence >= route.DRAFT_CONFIDENCE_MIN
     assert draft.citations and not draft.unanswered and not draft.unfounded and found
     assert grounding is not None and grounding.supported
 
