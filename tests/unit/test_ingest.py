@@ -125,6 +125,11 @@ def test_a_scan_and_a_file_with_a_password_are_listed_with_the_reason(tmp_path: 
     assert "scanned" in reasons[0] and "encrypted" in reasons[1]
 
 
+def test_a_small_file_that_unpacks_to_a_large_page_is_not_read(tmp_path: Path) -> None:
+    found = with_file(tmp_path, path=pdf(tmp_path / "bomb.pdf", "x" * 1_000_000).name)
+    assert (found.text, found.unreadable) == ("", "has too much on its first pages")
+
+
 def test_text_of_files_is_cut_and_so_is_their_number() -> None:
     rows = [{"name": f"{n}.txt", "text": "x" * 100_000} for n in range(30)]
     ticket = event(orjson.dumps({"ticket_id": "1", "text": "hi", "attachments": rows})).ticket
