@@ -51,7 +51,16 @@ begin
     end if;
 end
 $$;
-select index_embeddings(dimensions) from (select distinct dimensions from embedding) used;
+-- The lengths are read first: a table that is being read gets no index.
+do $$
+declare
+    length integer;
+begin
+    foreach length in array array(select distinct dimensions from embedding) loop
+        perform index_embeddings(length);
+    end loop;
+end
+$$;
 
 alter table embedding enable row level security;
 create policy own_tenant on embedding to deskstream_app
