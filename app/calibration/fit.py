@@ -20,6 +20,7 @@ REVIEWS_MIN = 100
 # Of a category, or of a category in a language, for a curve of its own: fewer are better served by the tenant's.
 GROUP_REVIEWS_MIN = 200
 FOLDS = 5
+REFITTED_EVERY = 50
 
 _VERDICTS = frozenset({Decision.APPROVED, Decision.EDITED, Decision.REJECTED})
 
@@ -105,6 +106,16 @@ def measured(reviews: Sequence[Reviewed]) -> Measured:
         fitted = curves([one for at, one in enumerate(reviews) if at % FOLDS != fold])
         pairs += [(predicted(fitted, one), one.approved) for one in reviews[fold::FOLDS]]
     return compared([(one.raw, one.approved) for one in reviews], pairs)
+
+
+def prequential(reviews: Sequence[Reviewed], *, every: int = REFITTED_EVERY) -> Measured:
+    """As it is in use: each review, oldest first, is predicted by those before it."""
+    judged = reviews[REVIEWS_MIN:]
+    pairs = []
+    for start in range(REVIEWS_MIN, len(reviews), every):
+        fitted = curves(reviews[:start])
+        pairs += [(predicted(fitted, one), one.approved) for one in reviews[start : start + every]]
+    return compared([(one.raw, one.approved) for one in judged], pairs)
 
 
 def compared(raw: Sequence[tuple[float, bool]], calibrated: Sequence[tuple[float, bool]]) -> Measured:

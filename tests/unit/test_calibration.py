@@ -19,6 +19,7 @@ from app.calibration.fit import (
     curves,
     fit,
     measured,
+    prequential,
     reviewed,
 )
 from app.calibration.isotonic import isotonic
@@ -115,6 +116,20 @@ def test_calibration_mends_the_error_on_reviews_kept_apart() -> None:
     found = measured(reviews(3_000, 3))
     assert found.error_raw > 0.2
     assert found.error < 0.04
+
+
+def test_calibration_mends_the_error_on_what_comes_later() -> None:
+    found = prequential(reviews(1_100, 3))
+    assert found.reviews == 1_100 - REVIEWS_MIN
+    assert found.error_raw > 0.2
+    assert found.error < 0.06
+
+
+def test_a_later_review_tells_nothing_of_an_earlier_one() -> None:
+    """Reviewers who change their minds after the last fit: only what came before is known."""
+    before = [Reviewed(0.5, True, Category.HOW_TO, "en", NOON)] * REVIEWS_MIN
+    after = [Reviewed(0.5, False, Category.HOW_TO, "en", NOON + timedelta(days=1))] * 50
+    assert prequential([*before, *after]).error > 0.98
 
 
 def test_too_few_reviews_say_how_many_more() -> None:
