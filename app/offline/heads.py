@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -13,21 +14,22 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from app.offline.kernel import Kernel
+
 Matrix = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Head:
-    """One logistic regression. ``threshold`` is for yes/no heads only."""
+    """One kernel ridge regression. ``threshold`` is for yes/no heads only."""
 
     classes: tuple[str, ...]
-    weights: Matrix
-    biases: Matrix
+    weights: Matrix  # training rows x classes
     temperature: float
     threshold: float | None
 
     def probabilities(self, features: Matrix) -> Matrix:
-        return softmax(logits_of(features, self.weights, self.biases) / self.temperature)
+        return softmax(features @ self.weights / self.temperature)
 
 
 @dataclass(frozen=True)
@@ -45,22 +47,21 @@ class Distance:
 
 @dataclass(frozen=True)
 class Classifier:
-    mean: Matrix
-    scale: Matrix
     heads: Mapping[str, Head]
     distance: Distance
     rows: Matrix  # the training vectors
     report: Mapping[str, Any]
 
+    @cached_property
+    def _kernel(self) -> Kernel:
+        return Kernel.of(self.rows)
+
     def features(self, vectors: Matrix) -> Matrix:
-        return (vectors - self.mean) / self.scale
+        """The likeness of each vector to each training row."""
+        return self._kernel.features(vectors)
 
     def nearest(self, vector: Matrix) -> float:
         return float((self.rows @ vector).max())
-
-
-def logits_of(features: Matrix, weights: Matrix, biases: Matrix) -> Matrix:
-    return np.asarray(features @ weights + biases)
 
 
 def softmax(logits: Matrix) -> Matrix:
@@ -70,10 +71,10 @@ def softmax(logits: Matrix) -> Matrix:
 
 def save(classifier: Classifier, path: Path, key: str) -> None:
     """Written beside and renamed: a reader sees the whole file or none."""
-    arrays = {"mean": classifier.mean, "scale": classifier.scale, "rows": classifier.rows}
+    arrays = {"rows": classifier.rows}
     heads = {}
     for name, head in classifier.heads.items():
-        arrays[f"{name}.weights"], arrays[f"{name}.biases"] = head.weights, head.biases
+        arrays[f"{name}.weights"] = head.weights
         heads[name] = {"classes": head.classes, "temperature": head.temperature, "threshold": head.threshold}
     meta = {"key": key, "heads": heads, "distance": asdict(classifier.distance), "report": classifier.report}
     arrays["meta"] = np.frombuffer(orjson.dumps(meta), np.uint8)
@@ -95,13 +96,12 @@ def load(path: Path, key: str) -> Classifier | None:
             name: Head(
                 classes=tuple(head["classes"]),
                 weights=arrays[f"{name}.weights"],
-                biases=arrays[f"{name}.biases"],
                 temperature=head["temperature"],
                 threshold=head["threshold"],
             )
             for name, head in meta["heads"].items()
         }
         distance = Distance(**meta["distance"])
-        return Classifier(arrays["mean"], arrays["scale"], heads, distance, arrays["rows"], meta["report"])
+        return Classifier(heads, distance, arrays["rows"], meta["report"])
     except (OSError, KeyError, ValueError, EOFError, BadZipFile):
         return None
