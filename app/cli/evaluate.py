@@ -32,7 +32,7 @@ def evaluate(
     ] = None,
     results: Annotated[Path, typer.Option(help="JSON that the figures go into; the page stands beside it.")] = _RESULTS,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="At most so many tickets where a model is asked about each.")
+        int | None, typer.Option(min=1, help="Only so many tickets of each part, evenly apart; labels are not cut.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:

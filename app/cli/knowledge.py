@@ -321,3 +321,21 @@ def _tell(lines: Sequence[str], told_max: int, style: str) -> None:
         err.print(line, markup=False, style=style, soft_wrap=True)
     if len(lines) > told_max:
         err.print(f"... and {len(lines) - told_max:,} more", style=style)
+
+
+@app.command("eval")
+def evaluate(
+    file: Annotated[Path, typer.Argument(help="JSON Lines: text, gold_doc_ids (a list of article ids), locale.")],
+    tenant: Tenant,
+    as_json: AsJson = False,
+) -> None:
+    """How good the tenant's search is on judged questions: hit@1, hit@5, MRR, nDCG@10 by locale, beside BM25."""
+    from app.cli.evaluate import measure_knowledge, print_measured
+
+    shared.existing(file, "FILE")
+    settings = shared.resolved(("database_url", "llm_base_url", "embeddings_base_url"))
+    found = shared.run(measure_knowledge(settings, file, tenant))
+    if as_json:
+        shared.print_json([one.as_json() for one in found])
+    else:
+        print_measured(found)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import orjson
 
@@ -44,6 +44,8 @@ ARRIVALS = "stream/sumo_2025.jsonl.gz"
 _SOURCE = "/evaluation"
 _LOOK_AGAIN_S = 2.0
 
+T = TypeVar("T")
+
 
 class Progress(Protocol):
     def __call__(self, step: str, done: int, of: int) -> None: ...
@@ -51,7 +53,7 @@ class Progress(Protocol):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """``settings`` are resolved; ``limit``: at most so many tickets of each part that asks a model about each."""
+    """``settings`` are resolved; ``limit``: at most so many tickets of each part, spread evenly over all of them."""
 
     settings: Settings
     data: Data
@@ -80,13 +82,13 @@ class Evaluation:
         await self._classifier_is_ready()
         events = [e for e in self._received(MULTILINGUAL) if replies.letters(e.ticket) >= replies.LETTERS_MIN]
         ended = await tickets.run(
-            events[: self.limit], answerer, (classify.AGENT,), progress=self._step("language of tickets")
+            spread(events, self.limit), answerer, (classify.AGENT,), progress=self._step("language of tickets")
         )
         return [replies.language(ended, model=answerer.label(answerer.models["classify"]))]
 
     async def _retrieval(self, answerer: ModelAnswerer) -> list[Figure]:
         await self._import(answerer)
-        rows = [row for row in self.data.rows(TICKETS) if row["gold_kind"] == "specific"]
+        rows = spread([row for row in self.data.rows(TICKETS) if row["gold_kind"] == "specific"], self.limit)
         measured = await measure_search(
             self.settings, answerer, TENANT, retrieval.judged(rows), self._step("judged questions")
         )
@@ -96,7 +98,7 @@ class Evaluation:
         await self._classifier_is_ready()
         await self._import(answerer)
         limit = self.limit if CITATIONS in wanted else min(self.limit or cost.TICKETS, cost.TICKETS)
-        events = self._received(TICKETS)[:limit]
+        events = spread(self._received(TICKETS), limit)
         ended = await tickets.run(events, answerer, progress=self._step("tickets through all agents"))
         draft_model = answerer.label(answerer.models["draft"])
         figures = []
@@ -135,6 +137,13 @@ class Evaluation:
 
     def _step(self, name: str) -> Callable[[int, int], None]:
         return lambda done, of: self.progress(name, done, of)
+
+
+def spread(rows: list[T], count: int | None) -> list[T]:
+    """``count`` of ``rows``, evenly apart: the data are in the order of their time or language."""
+    if count is None or count >= len(rows):
+        return rows
+    return [rows[number * len(rows) // count] for number in range(count)]
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ from app.evaluation.classification import apart, recall_at
 from app.evaluation.data import once
 from app.evaluation.figures import Figure, flat, merged
 from app.evaluation.page import html
+from app.evaluation.parts import spread
 from app.evaluation.tickets import Call, Ended, cacheable
 from app.models.prices import Price, Prices
 from app.offline.labels import classify, train
@@ -137,6 +138,10 @@ def test_rows_kept_apart_are_a_share_of_each_intent_and_the_same_every_time() ->
     assert (trained, tested) == apart(rows, 0.2, seed=0) and not {r["text"] for r in trained} & {
         r["text"] for r in tested
     }
+
+
+def test_fewer_tickets_are_taken_evenly() -> None:
+    assert spread(list(range(10)), 3) == [0, 3, 6] and spread([1, 2], None) == [1, 2]
 
 
 def test_a_text_that_comes_twice_counts_once() -> None:
