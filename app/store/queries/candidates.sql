@@ -5,10 +5,10 @@ with near as materialized (
     {nearest}
 ),
 alike as materialized (
-    select document_ids, 1 - (question <=> $2::halfvec) as similarity
+    select document_ids, 1 - (question <=> $2::vector::halfvec) as similarity
     from solved
     where tenant = $1 and model = $4 and dimensions = $3
-    order by question <=> $2::halfvec
+    order by question <=> $2::vector::halfvec
     limit $10
 ),
 votes as (
