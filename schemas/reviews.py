@@ -26,7 +26,7 @@ class Signals(Value):
         default=None, description="cosine of the first passage; None where it was not found by meaning"
     )
     margin: Confidence = Field(default=0.0, description="lead of the first passage over the second, as a share")
-    agreement: Confidence = Field(default=0.0, description="1 where the first passage is first by meaning and by words")
+    agreement: Confidence = Field(default=0.0, description="1: all signs of the search put that passage first")
     classification: Confidence
     draft: Confidence
     citations: int = Field(default=0, ge=0)

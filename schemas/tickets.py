@@ -137,7 +137,7 @@ class Passage(Value):
     url: str | None = None
     locale: str | None = None
     audience: Audience = Audience.PUBLIC
-    score: float = Field(description="fused rank score; only comparable within one search")
+    score: float = Field(description="of all signs of a search together, at most 1")
     similarity: float | None = Field(default=None, description="cosine, -1 to 1; None where only words matched")
 
 

@@ -36,6 +36,8 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Choice:
+    """``score``: 1 for a document that every sign puts first. Confidence rests on that scale."""
+
     document_id: str
     version: int
     chunk: int | None  # None: only past tickets speak for the document
@@ -50,14 +52,16 @@ def best(candidates: Iterable[Candidate], limit: int) -> list[Choice]:
     past = sum(candidate.score for candidate in of_kind["past"])
     trust = past / (past + PAST_HALF)
     score: dict[tuple[str, int], float] = defaultdict(float)
-    for signs, weight in (
+    weighed = (
         (_near(of_kind["near"]), 1.0),
         (_of_highest(of_kind["words"]), WORDS),
         (_of_highest(of_kind["voted"]), VOTES * trust),
         (_of_highest(of_kind["answered"], log1p), ANSWERED * trust),
-    ):
+    )
+    total = sum(weight for _, weight in weighed)
+    for signs, weight in weighed:
         for document, sign in signs.items():
-            score[document] += weight * sign
+            score[document] += weight / total * sign
     chunk = {(each.document_id, each.version): each.chunk for each in of_kind["words"]}
     for each in sorted(of_kind["near"], key=lambda each: each.score):
         chunk[each.document_id, each.version] = each.chunk

@@ -1,12 +1,9 @@
 """The raw score: one figure out of several, which only ranks."""
 
-import math
-
 import pytest
 
-from agents import confidence
 from agents.confidence import FORMULA, confidence_at, curve_for, joint, raw_score, signals
-from app.knowledge.search import RANK_CONSTANT
+from app.knowledge.ranking import Candidate, best
 from schemas.policy import Calibration, Curve
 from schemas.reviews import Signals
 from schemas.tickets import Category, Claim, Draft, Grounding
@@ -47,15 +44,18 @@ def test_a_check_without_claims_supports_nothing() -> None:
 
 
 def test_the_margin_is_a_share_and_needs_no_scale() -> None:
-    found = (passage("a", score=0.04, similarity=0.8), passage("b", score=0.01, similarity=0.9))
+    found = (passage("a", score=0.8, similarity=0.8), passage("b", score=0.2, similarity=0.9))
     given = signals(drafted(passages=found))
-    assert (given.margin, given.similarity) == (0.75, 0.8)
+    assert (given.margin, given.similarity) == (pytest.approx(0.75), 0.8)
 
 
-def test_rankings_agree_where_the_first_passage_is_first_in_both() -> None:
-    assert math.isclose(confidence.SCORE_MAX, 2 / (RANK_CONSTANT + 1))
-    found = (passage(score=1 / (RANK_CONSTANT + 1)),)
-    assert signals(drafted(passages=found)).agreement == pytest.approx(0.5)
+@pytest.mark.parametrize("past", [(), (Candidate("past", "", 0, None, 100), Candidate("voted", "a", 1, None, 3))])
+def test_a_passage_that_every_sign_puts_first_has_full_agreement(past: tuple[Candidate, ...]) -> None:
+    """Also after past tickets came in: their weight must not lift every score above the curve that was fitted."""
+    signs = [Candidate("near", "a", 1, at, 0.9) for at in range(3)] + [Candidate("words", "a", 1, 0, 7)]
+    answered = [Candidate("answered", "a", 1, None, 5)] if past else []
+    (choice,) = best([*signs, *past, *answered], 1)
+    assert signals(drafted(passages=(passage(score=choice.score),))).agreement == pytest.approx(1)
 
 
 def test_nothing_found_is_an_ordinary_outcome() -> None:
