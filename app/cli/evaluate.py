@@ -94,7 +94,7 @@ def _keep(results: Path, figures: Sequence[Figure], data_version: str) -> dict[s
 def _print(figures: dict[str, dict[str, Any]]) -> None:
     from rich.table import Table
 
-    from app.evaluation.page import is_reached, shown, target, title
+    from app.evaluation.page import is_reached, shown, target
 
     table = Table(title="Measured figures", title_justify="left")
     for name in ("figure", "value", "target", "rows", "model", "data", "date"):
@@ -102,7 +102,7 @@ def _print(figures: dict[str, dict[str, Any]]) -> None:
     for name, figure in figures.items():
         style = {True: "green", False: "red", None: ""}[is_reached(figure)]
         table.add_row(
-            title(name), f"[{style}]{shown(name, figure['value'])}[/]" if style else shown(name, figure["value"]),
+            name, f"[{style}]{shown(name, figure['value'])}[/]" if style else shown(name, figure["value"]),
             target(figure), f"{figure['rows']:,}", figure["model"], figure["data"], figure["date"][:10],
         )  # fmt: skip
     out.print(table)
