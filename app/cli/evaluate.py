@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -96,15 +96,17 @@ def _print(figures: dict[str, dict[str, Any]]) -> None:
 
     from app.evaluation.page import is_reached, shown, target
 
-    table = Table(title="Measured figures", title_justify="left")
-    for name in ("figure", "value", "target", "rows", "model", "data", "date"):
-        table.add_column(name, justify="right" if name in {"value", "rows"} else "left")
+    table = Table(title="Measured figures", title_justify="left", box=None)
+    for name in ("figure", "value", "target", "rows", "date", "model"):
+        justify: Literal["left", "right"] = "right" if name in {"value", "rows"} else "left"
+        table.add_column(name, justify=justify, no_wrap=name != "model", overflow="fold")
     for name, figure in figures.items():
         style = {True: "green", False: "red", None: ""}[is_reached(figure)]
         table.add_row(
             name, f"[{style}]{shown(name, figure['value'])}[/]" if style else shown(name, figure["value"]),
-            target(figure), f"{figure['rows']:,}", figure["model"], figure["data"], figure["date"][:10],
+            target(figure), f"{figure['rows']:,}", figure["date"][:10], figure["model"],
         )  # fmt: skip
+    table.caption = f"Data: {', '.join(sorted({figure['data'] for figure in figures.values()}))}"
     out.print(table)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from random import Random
 
 import numpy as np
@@ -27,12 +27,11 @@ TRAINED_LOCALE = "en-US"
 Progress = Callable[[str, int, int], None]
 
 
-async def figures(data: Data, embedder: RememberedEmbeddings, progress: Progress) -> list[Figure]:
-    return [
-        await _banking(data, embedder, progress),
-        await _xsid(data, embedder, progress),
-        *await _clinc(data, embedder, progress),
-    ]
+async def figures(data: Data, embedder: RememberedEmbeddings, progress: Progress) -> AsyncIterator[list[Figure]]:
+    """Those of each set as soon as they are there."""
+    yield [await _banking(data, embedder, progress)]
+    yield [await _xsid(data, embedder, progress)]
+    yield await _clinc(data, embedder, progress)
 
 
 async def _banking(data: Data, embedder: RememberedEmbeddings, progress: Progress) -> Figure:

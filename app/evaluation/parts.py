@@ -65,7 +65,8 @@ class Evaluation:
         wanted = set(parts)
         async with answering(self.settings) as answerer:
             if CLASSIFICATION in wanted:
-                yield await self._classification(answerer)
+                async for figures in self._classification(answerer):
+                    yield figures
             if LANGUAGE in wanted:
                 yield await self._language(answerer)
             if RETRIEVAL in wanted:
@@ -73,10 +74,10 @@ class Evaluation:
             if wanted & {CITATIONS, COST}:
                 yield await self._tickets(answerer, wanted)
 
-    async def _classification(self, answerer: ModelAnswerer) -> list[Figure]:
+    def _classification(self, answerer: ModelAnswerer) -> AsyncIterator[list[Figure]]:
         embedder = answerer.embedder
         assert isinstance(embedder, RememberedEmbeddings)
-        return await classification_figures(self.data, embedder, self.progress)
+        return classification_figures(self.data, embedder, self.progress)
 
     async def _language(self, answerer: ModelAnswerer) -> list[Figure]:
         await self._classifier_is_ready()
