@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -37,10 +38,14 @@ class LateSender:
                 )
         except (KafkaError, OSError) as error:
             _log.warning("late_usage_not_on_bus", records=len(outputs), partition=partition, error=repr(error))
+            # After some errors an idempotent producer sends nothing any more: the next answer gets a new one.
+            await self.close()
 
     async def close(self) -> None:
-        if self._producer is not None:
-            await self._producer.stop()
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with suppress(KafkaError, OSError):
+                await producer.stop()
 
     async def _started(self) -> AIOKafkaProducer:
         async with self._starting:

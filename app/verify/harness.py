@@ -6,8 +6,8 @@ import asyncio
 import json
 import shutil
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -245,15 +245,14 @@ class _Run:
     async def _send(self, settings: Settings) -> None:
         """Bursts spread over the time of the faults, so that each fault meets some under way."""
         options = self._options
-        producer = AIOKafkaProducer(**client_options(settings), enable_idempotence=True, acks="all", linger_ms=5)
-        await producer.start()
+        door = _Door(client_options(settings))
         try:
             for burst in bursts(options.seed, options.tickets, options.conversations):
                 for delivery in burst:
-                    self._accepted.add(await _accept(producer, delivery))
+                    self._accepted.add(await door.accept(delivery))
                 await asyncio.sleep(options.duration_s * SENT_BY * len(burst) / options.tickets)
         finally:
-            await producer.stop()
+            await door.close()
 
     # -- the count
 
@@ -299,20 +298,45 @@ async def _replace_forever(workers: Workers) -> None:
         workers.start_missing()
 
 
-async def _accept(producer: AIOKafkaProducer, delivery: Delivery) -> str:
-    """As a help desk does: again, until it is told that its ticket was taken. Gives the event's id.
+class _Door:
+    """Where tickets come in, through whatever happens to the broker."""
 
-    Each time the door stamps it anew, so that what comes again is never the same event byte for byte.
-    """
-    while True:
-        event = ticket_received(delivery.line, tenant=delivery.tenant, source=SOURCE)
-        output = to_output(event)
-        try:
-            await producer.send_and_wait(output.topic, value=output.value, key=output.key, headers=list(output.headers))
-        except KafkaError:
-            await asyncio.sleep(SEND_AGAIN_S)
-        else:
-            return event.event_id
+    def __init__(self, client: Mapping[str, Any]) -> None:
+        self._client = client
+        self._producer: AIOKafkaProducer | None = None
+
+    async def accept(self, delivery: Delivery) -> str:
+        """As a help desk does: again, until it is told that its ticket was taken. Gives the event's id.
+
+        Each time the door stamps it anew, so that what comes again is never the same event byte for byte.
+        """
+        while True:
+            event = ticket_received(delivery.line, tenant=delivery.tenant, source=SOURCE)
+            output = to_output(event)
+            try:
+                producer = await self._open()
+                await producer.send_and_wait(
+                    output.topic, value=output.value, key=output.key, headers=list(output.headers)
+                )
+            except KafkaError:
+                # A broker that is away for longer than a request may take leaves a gap in an idempotent producer's
+                # numbers, after which it sends nothing any more.
+                await self.close()
+                await asyncio.sleep(SEND_AGAIN_S)
+            else:
+                return event.event_id
+
+    async def close(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with suppress(KafkaError):
+                await producer.stop()
+
+    async def _open(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            self._producer = AIOKafkaProducer(**self._client, enable_idempotence=True, acks="all", linger_ms=5)
+            await self._producer.start()
+        return self._producer
 
 
 def _articles(tenant: str) -> str:
