@@ -13,8 +13,6 @@ from app.store.database import Pool
 from app.store.queries import query as sql
 from schemas.tickets import Passage
 
-CANDIDATES = 50  # of each kind
-RANK_CONSTANT = 60  # of reciprocal rank fusion, as in its paper: flat enough that neither kind rules alone
 CHUNKS_MAX = 100  # the nearest; fewer would hide what a document's second and third best chunks say
 DOCUMENTS_MAX = 50  # by their words, and by how often they answered
 PAIRS_MAX = 2_000  # of a query's word and a chunk that has it: some 7 ms; 4,000 find 0.3 % more of the articles
@@ -24,6 +22,9 @@ NEIGHBOURS_MAX = 30  # past tickets
 # small tenant's.
 EXACT_CHUNKS_MAX = 50_000
 QUERY_CHARS_MAX = 8_000
+# As of a time: reciprocal rank fusion, its constant as in its paper.
+CANDIDATES = 50  # of each kind
+RANK_CONSTANT = 60
 
 
 class Knowledge:
@@ -80,9 +81,13 @@ def with_internal(public: Sequence[Passage], internal: Sequence[Passage], *, lim
     At most one, so that a draft has at least four passages to cite, and the best four public ones are always those
     that a base without internal articles gives.
     """
-    nearest = max((passage.similarity or -1.0 for passage in public), default=-1.0)
-    nearer = [passage for passage in internal if (passage.similarity or -1.0) > nearest][:1]
+    nearest = max(map(_similarity, public), default=-1.0)
+    nearer = [passage for passage in internal if _similarity(passage) > nearest][:1]
     return (*public[: limit - len(nearer)], *nearer)
+
+
+def _similarity(passage: Passage) -> float:
+    return -1.0 if passage.similarity is None else passage.similarity
 
 
 def _candidates_sql(dimensions: int, *, exact: bool) -> str:
