@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from agents import route
 from agents.confidence import FORMULA, joint
-from schemas.policy import Mode, TenantPolicy
+from schemas.policy import Calibration, Mode, TenantPolicy
 from schemas.tickets import Category, Claim, Draft, Grounding, Priority, Route, Sentiment, Stake, Verdict
 from tests.events import calibration, drafted, open_policy, passage
 
@@ -52,12 +52,14 @@ def test_what_is_sent_has_passed_every_check(verdict, draft, policy, grounding, 
     assert grounding is not None and grounding.supported
 
 
-@given(verdicts, drafts, policies, groundings, st.sampled_from([None, calibration(formula=FORMULA + 1)]))
-def test_uncalibrated_never_sends(verdict, draft, policy, grounding, none) -> None:  # type: ignore[no-untyped-def]
-    """Without a calibration, or with one that was fitted on another formula, and whatever the limit is."""
-    policy = policy.model_copy(update={"calibration": none, "confidence_min": 0.0})
-    decided = route.decide(drafted(verdict=verdict, draft=draft), policy, grounding)
-    assert decided.route is not Route.SEND
+@given(st.floats(0, 1), st.floats(0, 1), st.sampled_from([None, calibration(formula=FORMULA + 1)]))
+def test_uncalibrated_never_sends(limit: float, sure: float, none: Calibration | None) -> None:
+    """Without a calibration, or with one that was fitted on another formula, where all else would allow it."""
+    draft = Draft(body="Press Ctrl+P.", citations=("printing",), confidence=sure)
+    policy = open_policy(calibration=none, confidence_min=limit)
+    supported = Grounding(claims=(Claim(text="x", supported=True),))
+    decided = route.decide(drafted(draft=draft, verdict=verdict(confidence=sure)), policy, supported)
+    assert decided.route is Route.REVIEW
     assert decided.confidence is not None and decided.confidence.calibrated is None
 
 
