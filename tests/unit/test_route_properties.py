@@ -7,7 +7,7 @@ from agents import route
 from agents.confidence import FORMULA, joint
 from schemas.policy import Calibration, Mode, TenantPolicy
 from schemas.tickets import Category, Claim, Draft, Grounding, Priority, Route, Sentiment, Stake, Verdict
-from tests.events import calibration, drafted, open_policy, passage
+from tests.events import calibration, drafted, open_policy, passage, verdict
 
 verdicts = st.builds(
     Verdict,
