@@ -28,7 +28,7 @@ class RememberedEmbeddings:
         self.dimensions = embedder.dimensions
         file.parent.mkdir(parents=True, exist_ok=True)
         with closing(self._open()) as db, db:
-            db.execute("create table if not exists vectors (key blob primary key, vector blob not null) without rowid")
+            db.execute("create table if not exists vectors (key blob primary key, vector blob not null)")
 
     async def embed(self, texts: Sequence[str], *, kind: Kind, call_id: str | None = None) -> tuple[Vector, Usage]:
         """Usage is of what was embedded now."""
