@@ -22,9 +22,13 @@ from app.store.database import Pool, connect, migrate
 from tests import servers
 
 # CI tries the same examples each time: a new counterexample is found by whoever works on the code, not by a release.
-hypothesis.settings.register_profile("ci", derandomize=True)
+# No deadline: how long an example takes is the machine's affair, and says nothing of what is tested.
+hypothesis.settings.register_profile("local", deadline=None)
+hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
 if os.environ.get("CI"):
     hypothesis.settings.load_profile("ci")
+else:
+    hypothesis.settings.load_profile("local")
 
 
 @pytest.fixture(scope="session")

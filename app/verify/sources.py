@@ -27,7 +27,10 @@ _LEDGER = """
 async def read_topics(client: Mapping[str, Any]) -> dict[str, list[Seen]]:
     """Every committed record of every topic. Waits for transactions that are still open."""
     topics: dict[str, list[Seen]] = {topic: [] for topic in TOPICS}
-    consumer = AIOKafkaConsumer(**client, isolation_level="read_committed", enable_auto_commit=False)
+    # "earliest", since the first reset after assign() may still be under way when a seek asks for another, and win.
+    consumer = AIOKafkaConsumer(
+        **client, isolation_level="read_committed", enable_auto_commit=False, auto_offset_reset="earliest"
+    )
     await consumer.start()
     try:
         sources = []

@@ -74,7 +74,7 @@ def test_text_without_spaces_is_cut_too() -> None:
     assert all(tokens_estimate(chunk.text) <= TOKENS_MAX for chunk in found)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(
         st.one_of(
