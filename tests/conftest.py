@@ -25,10 +25,7 @@ from tests import servers
 # No deadline: how long an example takes is the machine's affair, and says nothing of what is tested.
 hypothesis.settings.register_profile("local", deadline=None)
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
-if os.environ.get("CI"):
-    hypothesis.settings.load_profile("ci")
-else:
-    hypothesis.settings.load_profile("local")
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
 @pytest.fixture(scope="session")
