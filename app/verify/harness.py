@@ -44,6 +44,8 @@ PROGRESS_S = 10.0
 LOOK_S = 2.0  # how soon a worker that ended by itself is replaced
 SENT_BY = 0.85  # of the time of the faults
 SEND_AGAIN_S = 1.0
+ACCEPTED_S_MAX = 60.0
+CLOSED_S_MAX = 5.0
 HISTORIES_MAX = 50
 # The simulated provider's ordinary bad days.
 MODEL_FAULTS = {
@@ -314,13 +316,13 @@ class _Door:
             event = ticket_received(delivery.line, tenant=delivery.tenant, source=SOURCE)
             output = to_output(event)
             try:
-                producer = await self._open()
-                await producer.send_and_wait(
-                    output.topic, value=output.value, key=output.key, headers=list(output.headers)
-                )
-            except KafkaError:
-                # A broker that is away for longer than a request may take leaves a gap in an idempotent producer's
-                # numbers, after which it sends nothing any more.
+                async with asyncio.timeout(ACCEPTED_S_MAX):
+                    producer = await self._open()
+                    await producer.send_and_wait(
+                        output.topic, value=output.value, key=output.key, headers=list(output.headers)
+                    )
+            except (KafkaError, TimeoutError):
+                # After a broker was away for long, an idempotent producer may never send again, and not say so.
                 await self.close()
                 await asyncio.sleep(SEND_AGAIN_S)
             else:
@@ -329,8 +331,9 @@ class _Door:
     async def close(self) -> None:
         producer, self._producer = self._producer, None
         if producer is not None:
-            with suppress(KafkaError):
-                await producer.stop()
+            with suppress(KafkaError, TimeoutError):  # it waits for what it could not send
+                async with asyncio.timeout(CLOSED_S_MAX):
+                    await producer.stop()
 
     async def _open(self) -> AIOKafkaProducer:
         if self._producer is None:
