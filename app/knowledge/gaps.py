@@ -77,13 +77,13 @@ def clusters(vectors: Vector, middle: Vector, *, together: float = TOGETHER) -> 
         raise ValueError(f"{len(vectors)} texts: at most {TICKETS_MAX}")
     if len(vectors) < 2:
         return [[row] for row in range(len(vectors))]
-    from sklearn.cluster import AgglomerativeClustering  # noqa: PLC0415 - a second, for this command only
+    from scipy.cluster import hierarchy  # noqa: PLC0415 - for this command only
 
     seen = _unit(vectors - middle)
     # Of unit vectors: |a - b|^2 = 2 - 2 cos.
-    method = AgglomerativeClustering(n_clusters=None, linkage="average", distance_threshold=math.sqrt(2 - 2 * together))
-    labels = method.fit_predict(seen)
-    groups = [np.flatnonzero(labels == label) for label in range(labels.max() + 1)]
+    joined = hierarchy.linkage(seen, method="average")
+    labels = hierarchy.fcluster(joined, math.sqrt(2 - 2 * together), criterion="distance")
+    groups = [np.flatnonzero(labels == label) for label in range(1, labels.max() + 1)]
     return sorted((_central_first(seen, group) for group in groups), key=lambda group: (-len(group), group[0]))
 
 
