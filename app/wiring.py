@@ -194,6 +194,7 @@ class GapParts:
     embedder: PatientEmbeddings
     knowledge: Knowledge
     price: EmbeddingPrice
+    masks: bool  # personal data do not go to the embedder
 
     @property
     def has_language_model(self) -> bool:
@@ -201,21 +202,23 @@ class GapParts:
 
 
 @asynccontextmanager
-async def gap_parts(settings: Settings) -> AsyncIterator[GapParts]:
-    """``settings`` must be resolved."""
+async def gap_parts(settings: Settings, tenant: str) -> AsyncIterator[GapParts]:
+    """``settings`` must be resolved. Raises PermanentError("unknown_tenant")."""
     async with AsyncExitStack() as stack:
         runtime = await _pool(stack, settings, "deskstream_runtime", 2)
         pool = await _pool(stack, settings, "deskstream_app", 2)
         journal = Journal(runtime)
         await journal.start()
         stack.push_async_callback(journal.close)
-        answerer = await _answerer(stack, settings, pool, policies.Policies(pool), journal)
+        known = policies.Policies(pool)
+        answerer = await _answerer(stack, settings, pool, known, journal)
         embedder = PatientEmbeddings(await _embedder(stack, settings))
         yield GapParts(
             answerer,
             embedder,
             Knowledge(pool, model=embedder.model),
             EmbeddingPrice(embedder.model, _prices(settings)),
+            masks=(await known.policy(tenant)).mask_personal_data,
         )
 
 

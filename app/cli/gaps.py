@@ -66,12 +66,14 @@ async def _gaps(
 
     client = client_options(settings)
     found = await read(client, tenant, since=since, similarity_min=similarity_min)
-    async with gap_parts(settings) as parts:
+    async with gap_parts(settings, tenant) as parts:
         err.print(
             f"{len(found.texts):,} tickets to embed, about {found.tokens:,} tokens: {parts.price.said(found.tokens)}.",
             markup=False, soft_wrap=True,
         )  # fmt: skip
-        groups = await grouped(found, parts.embedder, parts.knowledge, tenant=tenant, size_min=size_min)
+        groups = await grouped(
+            found, parts.embedder, parts.knowledge, tenant=tenant, size_min=size_min, masks=parts.masks
+        )
         files = []
         for number, gap in enumerate(groups[:PROPOSALS_MAX] if folder else (), start=1):
             assert folder is not None

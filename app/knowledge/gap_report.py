@@ -13,6 +13,7 @@ import numpy as np
 from app.kafka.reading import each_event
 from app.knowledge.chunk import tokens_estimate
 from app.knowledge.gaps import TICKETS_MAX, Weak, clusters, common_words, lowest, text_of, weak
+from app.models.masking import Mask
 from app.ports import Embedder, Knowledge, Vector
 from app.reviews import read_reviews
 from schemas.reviews import Decision, ReviewDecided
@@ -117,11 +118,13 @@ async def read(client: Mapping[str, Any], tenant: str, *, since: datetime | None
     )
 
 
-async def gaps(found: Read, embedder: Embedder, knowledge: Knowledge, *, tenant: str, size_min: int) -> list[Gap]:
-    """Groups of at least ``size_min`` tickets, the largest first."""
+async def gaps(
+    found: Read, embedder: Embedder, knowledge: Knowledge, *, tenant: str, size_min: int, masks: bool
+) -> list[Gap]:
+    """Groups of at least ``size_min`` tickets, largest first. ``masks``: personal data do not go to the embedder."""
     if not found.weak:
         return []
-    vectors = await _embedded(found.texts, embedder)
+    vectors = await _embedded([Mask().mask(text) if masks else text for text in found.texts], embedder)
     own = vectors[: len(found.weak)]
     texts = [one.text for one in found.weak]
     told = []

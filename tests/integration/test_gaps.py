@@ -11,7 +11,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from agents.article import Article
-from agents.contract import ModelCall
+from agents.contract import Question
 from app.kafka.cloudevents import to_output
 from app.kafka.reading import each_event
 from app.kafka.topics import create_topics
@@ -76,7 +76,7 @@ async def test_tickets_without_an_answer_are_put_together_by_what_they_ask(clien
     await publish(client, [*events, *events[:2], ticket(f"{tenant}x", 1, "another tenant", **poor)])
     found = await told(client, tenant)
     assert (found.tickets, found.weak_in_all) == (16, 7)
-    groups = await gaps(found, WordEmbedder(), NothingNear(), tenant=tenant, size_min=2)
+    groups = await gaps(found, WordEmbedder(), NothingNear(), tenant=tenant, size_min=2, masks=False)
     assert [len(gap.members) for gap in groups] == [4, 3]
     assert "battery" in groups[0].words and "invoice" in groups[1].words
     assert groups[0].nearest == "nearest"
@@ -97,8 +97,18 @@ async def test_a_rewritten_draft_counts_and_one_only_touched_up_does_not(client:
     assert [(one.event.root_id, one.why) for one in found.weak] == [("e0", ("the draft was edited",))]
 
 
+@pytest.mark.parametrize("masks", [True, False])
+async def test_a_discreet_tenant_s_personal_data_do_not_go_to_the_embedder(
+    client: dict[str, Any], tenant: str, masks: bool
+) -> None:
+    await publish(client, [ticket(tenant, 1, "my drone swells, write to ann@example.com", passages=())])
+    embedder = WordEmbedder()
+    await gaps(await told(client, tenant), embedder, NothingNear(), tenant=tenant, size_min=1, masks=masks)
+    assert ("ann@example.com" not in "".join(embedder.embedded)) is masks
+
+
 class Paid:
-    async def answer(self, question: ModelCall[Any], context: CallContext) -> Answered:
+    async def answer(self, question: Question, context: CallContext) -> Answered:
         key = CallKey(context.tenant, context.stage, context.event_id, 0, 0, 0)
         row = LedgerRow(
             call_id=f"call-{context.tenant}", key=key, root_id=context.root_id, operation="chat", provider="p",
@@ -109,7 +119,8 @@ class Paid:
 
 async def test_what_a_proposal_costs_is_told_on_the_bus(client: dict[str, Any], tenant: str) -> None:
     await publish(client, [ticket(tenant, 1, "my drone battery swells", passages=())])
-    (gap,) = await gaps(await told(client, tenant), WordEmbedder(), NothingNear(), tenant=tenant, size_min=1)
+    found = await told(client, tenant)
+    (gap,) = await gaps(found, WordEmbedder(), NothingNear(), tenant=tenant, size_min=1, masks=False)
     await drafted(gap, Paid(), client, tenant=tenant)
     seen: list[UsageRecorded] = []
     await each_event(client, UsageRecorded, seen.append, tenant=tenant)
