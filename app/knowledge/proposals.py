@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaProducer
 
 from agents.article import Article, propose
 from app.kafka.cloudevents import to_output
+from app.knowledge.documents import PROPOSAL_SUFFIX
 from app.knowledge.gap_report import EXAMPLES_MAX, Gap, shortened
 from app.ports import Answerer, CallContext, LedgerRow
 from app.stage import usage_event
@@ -61,7 +62,7 @@ def write(folder: Path, number: int, gap: Gap, article: Article | None) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     words = article.title if article else "-".join(gap.words)
     slug = re.sub(r"\W+", "-", words.lower()).strip("-")[:_SLUG_CHARS_MAX] or "gap"
-    file = folder / f"{number:02}-{slug}.proposal.md"
+    file = folder / f"{number:02}-{slug}{PROPOSAL_SUFFIX}"
     file.write_text(markdown(gap, article), encoding="utf-8")
     return file
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from agents.article import TICKET_CHARS_MAX, TICKETS_MAX, Article, propose
+from app.knowledge.documents import Skipped, read
 from app.knowledge.gap_report import EXAMPLE_CHARS_MAX, Gap, shortened
 from app.knowledge.gaps import Weak
 from app.knowledge.proposals import markdown, write
@@ -64,3 +65,8 @@ def test_what_is_sent_to_the_model_has_its_limits_and_no_open_tag() -> None:
 def test_an_example_is_one_short_line() -> None:
     assert shortened("a\n b") == "a b"
     assert len(shortened("x" * 1_000)) == EXAMPLE_CHARS_MAX
+
+
+def test_a_proposal_is_never_imported(tmp_path: Path) -> None:
+    [found] = read(write(tmp_path, 1, GAP, None).parent)
+    assert isinstance(found, Skipped)
