@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 # Here, early: its pytest plugin imports it at the end of the run, and compiling that much there trips a bug of
@@ -18,6 +19,7 @@ import pytest
 
 from app.embedded.kafka import EmbeddedKafka
 from app.embedded.postgres import EmbeddedPostgres
+from app.kafka.topics import create_topics
 from app.store.database import Pool, connect, migrate
 from tests import servers
 
@@ -71,6 +73,23 @@ async def pool(database_url: str) -> AsyncIterator[Pool]:
     pool = await connect(database_url, role="deskstream_runtime")
     yield pool
     await pool.close()
+
+
+@pytest.fixture
+async def app_pool(database_url: str) -> AsyncIterator[Pool]:
+    """As the role that sees one tenant at a time, on this module's database, migrated."""
+    await migrate(database_url)
+    pool = await connect(database_url, connections_max=4)
+    yield pool
+    await pool.close()
+
+
+@pytest.fixture
+async def bus(kafka_bootstrap: str) -> dict[str, Any]:
+    """Client options of a broker that has our topics."""
+    options = {"bootstrap_servers": kafka_bootstrap}
+    await create_topics(options, partitions=4, replication_factor=1)
+    return options
 
 
 @pytest.fixture(scope="module")

@@ -14,24 +14,21 @@ from agents.article import Article
 from agents.contract import Question
 from app.kafka.cloudevents import to_output
 from app.kafka.reading import each_event
-from app.kafka.topics import create_topics
 from app.knowledge.gap_report import Read, gaps, read
 from app.knowledge.proposals import drafted
 from app.ports import Answered, CallContext, CallKey, LedgerRow, Vector
 from schemas.event import Event
 from schemas.tickets import Passage, Ticket, TicketRouted
 from schemas.usage import Usage, UsageRecorded
+from tests.embedders import WordEmbedder
 from tests.events import NOON, passage
-from tests.integration.test_knowledge import WordEmbedder
 from tests.unit.test_gaps import routed
 from tests.unit.test_reviews import review
 
 
 @pytest.fixture
-async def client(kafka_bootstrap: str) -> dict[str, Any]:
-    options = {"bootstrap_servers": kafka_bootstrap}
-    await create_topics(options, partitions=4, replication_factor=1)
-    return options
+def client(bus: dict[str, Any]) -> dict[str, Any]:
+    return bus
 
 
 @pytest.fixture

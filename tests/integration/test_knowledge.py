@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import re
-from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 from uuid import uuid4
 
-import numpy as np
 import pytest
 
 from agents.contract import PermanentError, TransientError
@@ -18,48 +14,16 @@ from app.knowledge.documents import Document
 from app.knowledge.history import document_version
 from app.knowledge.importing import import_documents
 from app.knowledge.search import Knowledge
-from app.ports import Vector
-from app.store.database import Pool, connect, migrate
+from app.store.database import Pool
 from app.store.policies import create_tenant
 from schemas.policy import TenantPolicy
 from schemas.tickets import Passage
-from schemas.usage import Usage
-
-DIMENSIONS = 64
-
-
-class WordEmbedder:
-    """Texts that share words are near each other."""
-
-    provider = "test"
-
-    def __init__(self, model: str = "words", dimensions: int = DIMENSIONS) -> None:
-        self.model = model
-        self.dimensions = dimensions
-        self.embedded: list[str] = []
-        self.fails_after: int | None = None
-
-    def vector(self, text: str) -> Vector:
-        vector = np.full(self.dimensions, 1e-3, dtype=np.float32)
-        for word in re.findall(r"\w+", text.lower()):
-            vector[hashlib.sha256(word.encode()).digest()[0] % self.dimensions] += 1
-        return vector / np.float32(np.linalg.norm(vector))
-
-    async def embed(
-        self, texts: Sequence[str], *, kind: Literal["query", "passage"], call_id: str | None = None
-    ) -> tuple[Vector, Usage]:
-        if self.fails_after is not None and len(self.embedded) >= self.fails_after:
-            raise TransientError("the provider is away")
-        self.embedded.extend(texts)
-        return np.stack([self.vector(text) for text in texts]), Usage(input_tokens=len(texts))
+from tests.embedders import WordEmbedder
 
 
 @pytest.fixture
-async def pool(database_url: str) -> AsyncIterator[Pool]:
-    await migrate(database_url)
-    pool = await connect(database_url, connections_max=4)
-    yield pool
-    await pool.close()
+def pool(app_pool: Pool) -> Pool:
+    return app_pool
 
 
 @pytest.fixture

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 from uuid import uuid4
 
-import numpy as np
 import pytest
 
 from app.knowledge import solved
@@ -17,43 +14,17 @@ from app.knowledge.documents import Document
 from app.knowledge.importing import import_documents
 from app.knowledge.search import Knowledge
 from app.knowledge.solved import PastTicket, learn_tickets
-from app.ports import Vector
-from app.store.database import Pool, connect, migrate
+from app.store.database import Pool
 from app.store.policies import create_tenant
 from schemas.policy import TenantPolicy
-from schemas.usage import Usage
+from tests.embedders import WordEmbedder
 
-DIMENSIONS = 64
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-class WordEmbedder:
-    """Texts that share words are near each other."""
-
-    provider, model, dimensions = "test", "words", DIMENSIONS
-
-    def __init__(self) -> None:
-        self.embedded: list[str] = []
-
-    def vector(self, text: str) -> Vector:
-        vector = np.full(DIMENSIONS, 1e-3, dtype=np.float32)
-        for word in re.findall(r"\w+", text.lower()):
-            vector[hashlib.sha256(word.encode()).digest()[0] % DIMENSIONS] += 1
-        return vector / np.float32(np.linalg.norm(vector))
-
-    async def embed(
-        self, texts: Sequence[str], *, kind: Literal["query", "passage"], call_id: str | None = None
-    ) -> tuple[Vector, Usage]:
-        self.embedded.extend(texts)
-        return np.stack([self.vector(text) for text in texts]), Usage(input_tokens=len(texts))
-
-
 @pytest.fixture
-async def pool(database_url: str) -> AsyncIterator[Pool]:
-    await migrate(database_url)
-    pool = await connect(database_url, connections_max=4)
-    yield pool
-    await pool.close()
+def pool(app_pool: Pool) -> Pool:
+    return app_pool
 
 
 @pytest.fixture

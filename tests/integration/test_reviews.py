@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,8 @@ from agents.confidence import FORMULA
 from agents.contract import PermanentError
 from app.calibration.fit import fit, reviewed
 from app.kafka.reading import each_event
-from app.kafka.topics import create_topics
 from app.reviews import import_reviews, read_reviews
-from app.store.database import Pool, connect, migrate
+from app.store.database import Pool
 from app.store.policies import Policies, create_tenant, keep_calibration, kept_calibration
 from schemas.policy import TenantPolicy
 from schemas.reviews import ReviewDecided
@@ -27,18 +25,13 @@ from tests.integration.test_cli import deskstream
 
 
 @pytest.fixture
-async def client(kafka_bootstrap: str) -> dict[str, Any]:
-    options = {"bootstrap_servers": kafka_bootstrap}
-    await create_topics(options, partitions=4, replication_factor=1)
-    return options
+def client(bus: dict[str, Any]) -> dict[str, Any]:
+    return bus
 
 
 @pytest.fixture
-async def pool(database_url: str) -> AsyncIterator[Pool]:
-    await migrate(database_url)
-    pool = await connect(database_url, connections_max=2)
-    yield pool
-    await pool.close()
+def pool(app_pool: Pool) -> Pool:
+    return app_pool
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import asyncpg
@@ -14,14 +13,6 @@ from app.store.database import Pool, connect, migrate, revision
 from app.store.policies import Policies, create_tenant
 from schemas.policy import Mode, TenantPolicy
 from schemas.tickets import Category
-
-
-@pytest.fixture
-async def app_pool(database_url: str) -> AsyncIterator[Pool]:
-    await migrate(database_url)
-    pool = await connect(database_url, connections_max=2)
-    yield pool
-    await pool.close()
 
 
 async def tenant_of(pool: Pool, **fields: object) -> str:
