@@ -104,7 +104,7 @@ async def test_ingest_reports_the_number_of_a_bad_line_and_goes_on(settings: Set
 async def test_kb_import_and_dlq_list_and_doctor_work(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "a.md").write_text("---\nid: a\ntitle: A\n---\nPress A to begin.\n")
     imported = await deskstream("kb", "import", "a.md", "--tenant", "newco", cwd=tmp_path, **servers(settings))
-    assert (imported.code, imported.out.startswith("1 articles added")) == (0, True), imported.all
+    assert (imported.code, "1 articles added" in imported.out) == (0, True), imported.all
     listed = await deskstream("dlq", "list", "--json", cwd=tmp_path, **servers(settings))
     assert (listed.code, isinstance(json.loads(listed.out), list)) == (0, True), listed.all
     checked = await deskstream("doctor", "--json", cwd=tmp_path, **servers(settings))
