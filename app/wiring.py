@@ -62,6 +62,7 @@ _ROOT_IDS_MAX = 10_000  # of one query
 _PROBE_TOKENS = 16
 _SAID_EVERY_S = 10.0
 _LOOK_AGAIN_S = 1.0
+_TOPICS_KNOWN_S_MAX = 10.0
 
 
 def say(text: str) -> None:
@@ -100,7 +101,7 @@ async def _servers_are_there(settings: Settings, stop: asyncio.Event) -> bool:
 
     Raises PermanentError where topics or schema are not as they must be.
     """
-    said = float("-inf")
+    began, said = time.monotonic(), float("-inf")
     while not stop.is_set():
         try:
             await check_topics(client_options(settings))
@@ -109,10 +110,14 @@ async def _servers_are_there(settings: Settings, stop: asyncio.Event) -> bool:
             if time.monotonic() - said > _SAID_EVERY_S:
                 said = time.monotonic()
                 say(f"waiting for Kafka at {settings.kafka_bootstrap} and PostgreSQL: {error}")
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), _LOOK_AGAIN_S)
+        except PermanentError as error:
+            # A broker that is just starting may not know its topics yet.
+            if error.reason != "no_topic" or time.monotonic() - began > _TOPICS_KNOWN_S_MAX:
+                raise
         else:
             return True
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), _LOOK_AGAIN_S)
     return False
 
 

@@ -23,7 +23,7 @@ _PACE_S_MAX = 20.0  # less than a call waits for a place
 # was chance, fewer at once did not help, and the search begins again where it fell. Not where the provider asks for a
 # wait that explains the refusal, nor where more than one in so many is refused: less is right then, whatever the cause.
 _VAIN_BEFORE = 0.8
-_VAIN_TAKEN_MIN = 20
+_CHANCE_ANSWERED_MIN = 20
 _USED = 0.8  # of the limit: less teaches nothing
 # A server that never refuses gets slower instead. Above this many times the latency that it has shown when it was
 # not crowded, the limit falls, so that calls don't wait there until they time out (and are paid for nothing).
@@ -52,6 +52,7 @@ class ConcurrencyLimit:
     _barren: int = 0  # refusals while none was taken
     _changed_at: float = -math.inf
     _started_at: float = -math.inf
+    _answered: int = 0  # since one was not
     _calls_to_wait: int = 0
 
     @property
@@ -71,6 +72,7 @@ class ConcurrencyLimit:
     def succeeded(self, in_flight: int, now: float, latency_s: float) -> None:
         """``in_flight`` before this call ended. A limit that is not used teaches nothing."""
         self._taken += 1
+        self._answered += 1
         self._calls_to_wait = max(0, self._calls_to_wait - 1)
         if self._is_crowded(latency_s):
             if not self._calls_to_wait:
@@ -123,12 +125,16 @@ class ConcurrencyLimit:
         self.blocked_until = max(self.blocked_until, now + wait_s)
 
     def _fell_in_vain(self, ceiling: float) -> bool:
-        enough = self._taken > max(_VAIN_TAKEN_MIN, self.limit)
+        enough = self._taken > max(_CHANCE_ANSWERED_MIN, self.limit)
         return ceiling >= 1 and enough and self._way_back(ceiling) < _VAIN_BEFORE
 
     def unanswered(self, now: float, started_at: float) -> None:
-        """No answer in time. One at a time is always tried: whether a server is there is the breaker's business."""
-        if started_at >= self._changed_at:
+        """No answer in time, or an error. Few among many are chance; a server that is crowded leaves many waiting.
+
+        One at a time is always tried: whether a server is there is the breaker's business.
+        """
+        is_chance, self._answered = self._answered >= _CHANCE_ANSWERED_MIN, 0
+        if not is_chance and started_at >= self._changed_at:
             self._shrink(now, _SHRINK, at_least=1.0)
 
     def _shrink(self, now: float, share: float, at_least: float) -> None:

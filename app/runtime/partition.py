@@ -18,7 +18,13 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerFenced, RecordTooLargeError
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    ProducerFenced,
+    RecordTooLargeError,
+)
 from aiokafka.structs import OffsetAndMetadata
 
 from app.runtime.completion import METADATA_CHARS_MAX, CompletionMap
@@ -322,7 +328,11 @@ class Partition:
             retry_backoff_ms=_RETRY_BACKOFF_MS,
         )
         self._producer = producer  # before start, so that a cancelled start is stopped too
-        await producer.start()
+        try:
+            await producer.start()
+        except AssertionError as error:
+            # So aiokafka says that a broker which is starting names no node yet.
+            raise KafkaConnectionError(str(error)) from error
 
     async def _stop_producer(self) -> None:
         producer, self._producer = self._producer, None

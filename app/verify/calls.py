@@ -9,12 +9,14 @@ answer and stores it when the database is back.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 # An answer is stored within this, or is counted as one that a kill may have lost.
 WRITE_DELAY_S = 1.0
+# On a machine that is busy it takes longer: then too, but only where the ledger never got the answer.
+WRITE_DELAY_S_MAX = 5.0
 # A call that was reserved before its worker froze, but not yet sent, is sent when it wakes.
 SEND_DELAY_S = 1.0
 
@@ -72,19 +74,20 @@ class Faults:
     moments: Sequence[Moment] = ()
     outages: Sequence[Outage] = ()
 
-    def explain(self, request: Request) -> str | None:
-        """The fault that may have lost this request's answer."""
+    def explain(self, request: Request, lost: Collection[str] = ()) -> str | None:
+        """The fault that may have lost this request's answer. ``lost``: calls whose answers the ledger never got."""
+        delay_s = WRITE_DELAY_S_MAX if request.call_id in lost else WRITE_DELAY_S
         for moment in self.moments:
             if moment.stage == request.stage and (
-                request.began <= moment.at + SEND_DELAY_S and request.ended >= self._stored_before(moment.at)
+                request.began <= moment.at + SEND_DELAY_S and request.ended >= self._stored_before(moment.at, delay_s)
             ):
                 return moment.fault
         return None
 
-    def _stored_before(self, at: float) -> float:
+    def _stored_before(self, at: float, delay_s: float) -> float:
         """What was answered before this was stored by ``at``."""
-        began = [outage.began for outage in self.outages if outage.began <= at and outage.ended + WRITE_DELAY_S >= at]
-        return min([at, *began]) - WRITE_DELAY_S
+        began = [outage.began for outage in self.outages if outage.began <= at and outage.ended + delay_s >= at]
+        return min([at, *began]) - delay_s
 
 
 @dataclass(frozen=True)
@@ -108,13 +111,14 @@ def count_calls(requests: Sequence[Request], faults: Faults, ledger: Sequence[Ro
         if not (request.spoilt and request.stage == EMBED_STAGE):
             asked[request.digest].append(request)
     again = [sorted(same, key=lambda one: one.began) for same in asked.values() if len(same) > 1]
-    explained = Counter(fault for request in paid if (fault := faults.explain(request)))
+    lost = {row.call_id for row in ledger or () if row.outcome in UNCONFIRMED}
+    explained = Counter(fault for request in paid if (fault := faults.explain(request, lost)))
     return Calls(
         paid=len(paid),
         repeated=sum(len(same) - 1 for same in again),
         bound=explained.total(),
         bound_by_fault=dict(explained),
-        unexplained=tuple(_unexplained(again, faults)),
+        unexplained=tuple(_unexplained(again, faults, lost)),
         at_once=sum(later.began < one.ended for same in again for one, later in pairwise(same)),
         unconfirmed=sum(row.outcome in UNCONFIRMED for row in ledger or ()),
         off_bus=len(_confirmed(ledger or ()) - _confirmed(bus)),
@@ -126,12 +130,12 @@ def _confirmed(rows: Sequence[Row]) -> set[str]:
     return {row.call_id for row in rows if row.outcome in CONFIRMED}
 
 
-def _unexplained(again: Iterable[Sequence[Request]], faults: Faults) -> Iterable[str]:
+def _unexplained(again: Iterable[Sequence[Request]], faults: Faults, lost: Collection[str]) -> Iterable[str]:
     for same in again:
-        lost = sum(faults.explain(request) is not None for request in same)
-        if len(same) - 1 > lost:
+        explained = sum(faults.explain(request, lost) is not None for request in same)
+        if len(same) - 1 > explained:
             calls = ", ".join(request.call_id for request in same)
-            yield f"{same[0].stage}: paid {len(same)} times, {lost} explained by faults: calls {calls}"
+            yield f"{same[0].stage}: paid {len(same)} times, {explained} explained by faults: calls {calls}"
 
 
 def _unaccounted(paid: Sequence[Request], ledger: Sequence[Row] | None, bus: Sequence[Row]) -> Iterable[str]:

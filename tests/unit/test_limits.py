@@ -141,6 +141,17 @@ def test_calls_without_an_answer_in_time_leave_one_place() -> None:
     assert limit.limit == 1
 
 
+def test_errors_by_chance_do_not_keep_the_limit_low() -> None:
+    """As a provider that fails with 500 now and then, however few calls it has."""
+    limit = ConcurrencyLimit()
+    for n in range(20_000):
+        if n % 100 == 99:
+            limit.unanswered(n, n)
+        else:
+            limit.succeeded(limit.places, n, 1.0)
+    assert limit.limit > 500
+
+
 def test_a_provider_that_takes_nothing_is_asked_ever_less_often_and_its_limit_kept() -> None:
     """After an outage of refusals there is no long way back."""
     limit = ConcurrencyLimit(limit=100, latency_s=1.0)

@@ -42,6 +42,13 @@ def test_a_question_under_way_at_a_kill_may_be_paid_again() -> None:
     assert calls.bound_by_fault == {"kill_worker": 1}
 
 
+@pytest.mark.parametrize(("outcome", "unexplained"), [("unconfirmed", 0), ("ok", 1)])
+def test_an_answer_stored_late_is_lost_only_if_the_ledger_never_got_it(outcome: str, unexplained: int) -> None:
+    again = [request("c1", 95, 97), request("c2", 112, 113)]
+    calls = count_calls(again, Faults((KILL,)), [row("c1", outcome), row("c2")], [row("c2")])
+    assert len(calls.unexplained) == unexplained
+
+
 def test_a_question_that_a_kill_explains_once_is_not_paid_three_times() -> None:
     calls = counted(request("c1", 99, 101), request("c2", 112, 113), request("c3", 114, 115), moments=(KILL,))
     assert len(calls.unexplained) == 1
