@@ -12,6 +12,9 @@ from app.verify.calls import Faults, Moment, Outage
 from app.verify.schedule import FREEZE_S, Fault, Strike
 from app.verify.workers import Worker, Workers
 
+# A worker that is told to leave gives up after this what is still under way, which another may then pay for again.
+DRAIN_S = 20.0
+
 
 class Striker:
     """``told``: a line for each strike, with the moment at which it was made."""
@@ -84,9 +87,12 @@ class Striker:
                     self._mark(worker.stage, "thaw_worker")
                     self._workers.thaw(worker)
             case Fault.REMOVE_WORKER:
+                given_up_at = time.time() + DRAIN_S
                 if not await self._workers.remove(worker):
                     self._mark(worker.stage, "kill_of_a_worker_that_did_not_leave")
                     self._tell(f"{worker.name} did not leave and was killed")
+                elif time.time() >= given_up_at:
+                    self._moments.append(Moment(given_up_at, worker.stage, "drain_given_up"))
                 self._workers.start_missing()
 
     async def _strike_broker(self, fault: Fault) -> None:
