@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from agents.contract import ModelCall
+from agents.message import read
 from schemas.event import Value
 from schemas.tickets import Ticket
 
@@ -25,7 +26,7 @@ class Article(Value):
 
 def propose(tickets: Sequence[Ticket], *, language: str) -> ModelCall[Article]:
     # As a customer's words, so that they are masked where the tenant wants it.
-    texts = [f"{ticket.subject}\n{ticket.body[:TICKET_CHARS_MAX]}".strip() for ticket in tickets[:TICKETS_MAX]]
+    texts = [f"{ticket.subject}\n{read(ticket).text[:TICKET_CHARS_MAX]}".strip() for ticket in tickets[:TICKETS_MAX]]
     return ModelCall(
         prompt="article",
         reply=Article,

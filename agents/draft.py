@@ -15,7 +15,7 @@ from agents.contract import Agent, ModelCall
 from agents.evidence import taken_inside, unfounded, words
 from agents.message import said, shown
 from schemas.event import Value
-from schemas.tickets import Audience, Confidence, Draft, Passage, TicketDrafted, TicketEnriched
+from schemas.tickets import Confidence, Draft, Passage, TicketDrafted, TicketEnriched
 
 ATTACHED_CHARS_MAX = 4_000
 # Of what a model made up: enough to know it again, too little to steer by.
@@ -83,7 +83,7 @@ def _call(event: TicketEnriched, *, correction: str) -> ModelCall[Reply]:
 
 def _passage(passage: Passage) -> dict[str, str]:
     shown = {"id": passage.document_id, "title": passage.title, "heading": passage.heading, "text": passage.text}
-    return shown if passage.audience is Audience.PUBLIC else {**shown, "audience": passage.audience}
+    return shown if passage.is_public else {**shown, "audience": passage.audience}
 
 
 def _ticket(event: TicketEnriched) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def _open(event: TicketEnriched, reply: Reply) -> tuple[str, ...]:
 
 def _invalid(event: TicketEnriched, reply: Reply) -> tuple[str, ...]:
     """What it cites and was not found, or found for the company's people only."""
-    valid = {passage.document_id for passage in event.passages if passage.audience is Audience.PUBLIC}
+    valid = {passage.document_id for passage in event.passages if passage.is_public}
     return tuple(cited for cited in dict.fromkeys(reply.citations) if cited not in valid)
 
 

@@ -6,7 +6,7 @@ No passage is an ordinary outcome: drafting then says so and routing sends the t
 from __future__ import annotations
 
 from agents.contract import Agent, Search
-from agents.message import read
+from agents.message import read, with_subject
 from schemas.tickets import Passage, TicketClassified, TicketEnriched
 
 PASSAGES_MAX = 5
@@ -16,10 +16,7 @@ QUERY_CHARS_MAX = 2_000
 
 def ask(event: TicketClassified) -> tuple[Search]:
     ticket = event.ticket
-    text = read(ticket).text
-    # Some desks repeat the subject as the first line of the body.
-    if not text.startswith(ticket.subject):
-        text = f"{ticket.subject}\n{text}"
+    text = with_subject(ticket.subject, read(ticket).text)
     return (Search(query=text[:QUERY_CHARS_MAX], limit=PASSAGES_MAX, language=event.verdict.language),)
 
 

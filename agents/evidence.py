@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from agents.figures import Figure, Reading, Table, figures, plain
-from schemas.tickets import Audience, Passage
+from schemas.tickets import Passage
 
 FINDINGS_MAX = 20
 FINDING_CHARS_MAX = 200
@@ -46,7 +46,7 @@ def taken_inside(reply: str, passages: Sequence[Passage], message: str) -> tuple
     """What a reply takes from internal passages: their ids, runs of COPIED_LETTERS_MIN letters, and the quotes, links
     and figures that neither a public passage nor ``message`` has. Retold in other words, nothing is recognised.
     """
-    inside = [passage for passage in passages if passage.audience is Audience.INTERNAL]
+    inside = [passage for passage in passages if not passage.is_public]
     if not inside:
         return ()
     shown, secret = _texts(_shown(passages)), _texts(inside)
@@ -57,7 +57,7 @@ def taken_inside(reply: str, passages: Sequence[Passage], message: str) -> tuple
 
 
 def _shown(passages: Iterable[Passage]) -> list[Passage]:
-    return [passage for passage in passages if passage.audience is Audience.PUBLIC]
+    return [passage for passage in passages if passage.is_public]
 
 
 def _foreign(claimed: str, sources: Sequence[str]) -> list[str]:

@@ -68,6 +68,11 @@ def _listed(attachments: Sequence[Attachment], chars_max: int) -> list[dict[str,
     return [{name: text for name, text in fields.items() if text} for fields in listed]
 
 
+def with_subject(subject: str, text: str) -> str:
+    """Some desks repeat the subject as the first line of the body."""
+    return text if text.startswith(subject) else f"{subject}\n{text}"
+
+
 def said(variables: Mapping[str, Any]) -> str:
     """All text of what ``shown`` gives."""
     attached = (text for each in variables.get("attachments", ()) for text in each.values())

@@ -12,7 +12,7 @@ from agents.evidence import taken_inside, unvouched
 from agents.message import texts
 from agents.signs import CHARS_MAX, repeats_instructions, signs
 from schemas.policy import Mode, TenantPolicy
-from schemas.tickets import Audience, Category, Grounding, Passage, Priority, Route, Stake, TicketDrafted, TicketRouted
+from schemas.tickets import Category, Grounding, Priority, Route, Stake, TicketDrafted, TicketRouted
 
 # These cannot wait in the ordinary queue.
 ESCALATED_STAKES = frozenset({Stake.LEGAL, Stake.SECURITY})
@@ -94,7 +94,7 @@ def vetoes(event: TicketDrafted, policy: TenantPolicy) -> tuple[str, ...]:
     verdict, draft = event.verdict, event.draft
     foreign = unvouched(draft.body, event.passages)
     inside = taken_inside(draft.body, event.passages, "\n".join(texts(event.ticket)))
-    internal = [p.document_id for p in event.passages if _is_internal(p) and p.document_id in draft.citations]
+    internal = [p.document_id for p in event.passages if not p.is_public and p.document_id in draft.citations]
     never = verdict.category in NEVER_SENT_CATEGORIES
     checks = (
         (verdict.high_stakes, f"high stakes: {', '.join(verdict.stakes)}"),
@@ -141,10 +141,6 @@ def _doubts(event: TicketDrafted, policy: TenantPolicy) -> tuple[tuple[bool, str
             f"the draft's own confidence {event.draft.confidence:.2f} is below {DRAFT_CONFIDENCE_MIN:.2f}",
         ),
     )
-
-
-def _is_internal(passage: Passage) -> bool:
-    return passage.audience is Audience.INTERNAL
 
 
 def _suspicions(event: TicketDrafted) -> tuple[str, ...]:

@@ -196,10 +196,12 @@ async def tenant_pool(settings: Settings) -> AsyncIterator[database.Pool]:
 @dataclass(frozen=True)
 class GapParts:
     answerer: ModelAnswerer  # its calls are journalled
-    embedder: PatientEmbeddings
-    knowledge: Knowledge
     price: EmbeddingPrice
     masks: bool  # personal data do not go to the embedder
+
+    @property
+    def embedder(self) -> PatientEmbeddings:
+        return PatientEmbeddings(self.answerer.embedder)
 
     @property
     def has_language_model(self) -> bool:
@@ -217,12 +219,9 @@ async def gap_parts(settings: Settings, tenant: str) -> AsyncIterator[GapParts]:
         stack.push_async_callback(journal.close)
         known = policies.Policies(pool)
         answerer = await _answerer(stack, settings, pool, known, journal)
-        embedder = PatientEmbeddings(await _embedder(stack, settings))
         yield GapParts(
             answerer,
-            embedder,
-            Knowledge(pool, model=embedder.model),
-            EmbeddingPrice(embedder.model, _prices(settings)),
+            EmbeddingPrice(answerer.embedder.model, _prices(settings)),
             masks=(await known.policy(tenant)).mask_personal_data,
         )
 

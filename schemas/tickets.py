@@ -140,6 +140,10 @@ class Passage(Value):
     score: float = Field(description="of all signs of a search together, at most 1")
     similarity: float | None = Field(default=None, description="cosine, -1 to 1; None where only words matched")
 
+    @property
+    def is_public(self) -> bool:
+        return self.audience is Audience.PUBLIC
+
 
 class Draft(Value):
     """A reply in the customer's language that cites documents by id."""

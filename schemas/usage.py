@@ -18,6 +18,9 @@ class Usage(Value):
     cache_write_tokens: int = Field(default=0, ge=0)
     output_tokens: int = Field(default=0, ge=0)
 
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(**{name: getattr(self, name) + getattr(other, name) for name in Usage.model_fields})
+
 
 class UsageRecorded(Event):
     """One attempt of one call. ``event_id`` derives from ``call_id``."""

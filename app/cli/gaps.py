@@ -72,7 +72,7 @@ async def _gaps(
             markup=False, soft_wrap=True,
         )  # fmt: skip
         groups = await grouped(
-            found, parts.embedder, parts.knowledge, tenant=tenant, size_min=size_min, masks=parts.masks
+            found, parts.embedder, parts.answerer.knowledge, tenant=tenant, size_min=size_min, masks=parts.masks
         )
         files = []
         for number, gap in enumerate(groups[:PROPOSALS_MAX] if folder else (), start=1):

@@ -13,9 +13,10 @@ from typing import Any
 import orjson
 
 from agents.contract import PermanentError
+from agents.enrich import QUERY_CHARS_MAX
+from agents.message import with_subject
 
 ROWS_MAX = 200_000
-QUERY_CHARS_MAX = 2_000  # as much as enrichment and the offline model read
 
 Row = Mapping[str, Any]
 
@@ -61,7 +62,7 @@ class Data:
 def message(row: Row) -> str:
     """Subject and text as the agents read them: a subject that the text repeats stands there once."""
     subject, text = row.get("subject") or "", row.get("text") or row.get("query") or ""
-    return (text if text.startswith(subject) else f"{subject}\n{text}")[:QUERY_CHARS_MAX]
+    return with_subject(subject, text)[:QUERY_CHARS_MAX]
 
 
 def once(rows: Sequence[Row]) -> list[Row]:

@@ -24,7 +24,7 @@ from app.evaluation.vectors import RememberedEmbeddings
 from app.ingest import ticket_received
 from app.knowledge.documents import Document, read
 from app.models.answer import ModelAnswerer
-from app.models.client import Embeddings, PatientEmbeddings
+from app.models.client import PatientEmbeddings
 from app.models.prices import load
 from app.ports import CallContext
 from app.wiring import create_tenant, import_knowledge, public_articles, unjournalled
@@ -151,7 +151,6 @@ def spread(rows: list[T], count: int | None) -> list[T]:
 async def answering(settings: Settings) -> AsyncIterator[ModelAnswerer]:
     """What answers the agents' questions everywhere; vectors are kept for the next time."""
     async with unjournalled(settings) as answerer:
-        assert isinstance(answerer.embedder, Embeddings)
         patient = PatientEmbeddings(answerer.embedder)
         yield replace(answerer, embedder=RememberedEmbeddings(patient, settings.state_dir / VECTORS_FILE))
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from agents.enrich import QUERY_CHARS_MAX
 from app.kafka.reading import each_event
 from app.knowledge.chunk import tokens_estimate
 from app.knowledge.gaps import TICKETS_MAX, Weak, clusters, common_words, lowest, text_of, weak
@@ -22,7 +23,6 @@ from schemas.tickets import TicketRouted
 # As many of the tenant's tickets as are held to tell what is usual: newest first.
 EVENTS_MAX = 20_000
 TEXTS_MAX = 32  # of one request for vectors
-CHARS_MAX = 2_000  # what enrichment searches with
 # Well answered tickets that show, with the others, where the middle of the tenant's tickets lies.
 BACKGROUND_MAX = 200
 EXAMPLES_MAX = 5
@@ -41,7 +41,7 @@ class Read:
 
     @property
     def texts(self) -> list[str]:
-        return [text[:CHARS_MAX] for text in (*(one.text for one in self.weak), *map(text_of, self.background))]
+        return [text[:QUERY_CHARS_MAX] for text in (*(one.text for one in self.weak), *map(text_of, self.background))]
 
     @property
     def tokens(self) -> int:
@@ -135,7 +135,7 @@ async def gaps(
         central = members[0]
         others = [text for row, text in enumerate(texts) if row not in set(group)] + [*map(text_of, found.background)]
         nearest = await knowledge.search(
-            tenant=tenant, query=central.text[:CHARS_MAX], vector=own[group[0]],
+            tenant=tenant, query=central.text[:QUERY_CHARS_MAX], vector=own[group[0]],
             language=central.event.verdict.language, limit=1,
         )  # fmt: skip
         told.append(

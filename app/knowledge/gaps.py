@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from agents.message import read, with_subject
 from app.knowledge.words import spaced
 from app.ports import Vector
 from schemas.tickets import Category, TicketRouted
@@ -41,8 +42,7 @@ class Weak:
 
 
 def text_of(event: TicketRouted) -> str:
-    ticket = event.ticket
-    return ticket.body if ticket.body.startswith(ticket.subject) else f"{ticket.subject}\n{ticket.body}"
+    return with_subject(event.ticket.subject, read(event.ticket).text)
 
 
 def best_similarity(event: TicketRouted) -> float | None:

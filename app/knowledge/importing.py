@@ -219,8 +219,7 @@ class _Import:
                     f"set EMBEDDINGS_DIMENSIONS to what it gives",
                 )
             vectors.extend(found)
-            tokens = {name: getattr(self.done.usage, name) + getattr(usage, name) for name in Usage.model_fields}
-            self.done.usage = Usage(**tokens)
+            self.done.usage += usage
         return vectors
 
     async def _add(self, cut: _Cut, vectors: Sequence[Vector]) -> None:

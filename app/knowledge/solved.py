@@ -15,6 +15,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from agents.contract import PermanentError
 from agents.enrich import QUERY_CHARS_MAX
+from agents.message import with_subject
 from app.knowledge.article import Text
 from app.models.masking import Mask
 from app.ports import Embedder, Vector
@@ -56,8 +57,7 @@ class PastTicket(BaseModel):
     @property
     def question(self) -> str:
         """As enrichment asks it."""
-        text = self.text if self.text.startswith(self.subject) else f"{self.subject}\n{self.text}"
-        return text[:QUERY_CHARS_MAX]
+        return with_subject(self.subject, self.text)[:QUERY_CHARS_MAX]
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ async def learn_tickets(
         part = newest[start : start + TEXTS_MAX]
         texts = [Mask().mask(ticket.question) if masks else ticket.question for ticket in part]
         vectors, used = await embedder.embed(texts, kind="query")
-        usage = Usage(**{name: getattr(usage, name) + getattr(used, name) for name in Usage.model_fields})
+        usage += used
         solved = [Solved(ticket.ticket_id, ticket.created_at, ticket.document_ids) for ticket in part]
         await learn(pool, solved, vectors, tenant=tenant, model=embedder.model)
         progress(start + len(part), len(newest))

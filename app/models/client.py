@@ -16,7 +16,7 @@ from agents.contract import PermanentError, TransientError
 from app.models.errors import CallFailed
 from app.models.provider import Provider
 from app.models.usage import UnknownUsage, normalised
-from app.ports import ChatRequest, ChatResult, Vector
+from app.ports import ChatRequest, ChatResult, Embedder, Vector
 from schemas.usage import Usage
 
 _EMBED_TEXTS_MAX = 64  # of one request
@@ -129,7 +129,7 @@ class Embeddings:
 class PatientEmbeddings:
     """For a command, which has no engine that tries again (port: Embedder)."""
 
-    def __init__(self, embeddings: Embeddings) -> None:
+    def __init__(self, embeddings: Embedder) -> None:
         self._embeddings = embeddings
         self.provider = embeddings.provider
         self.model = embeddings.model

@@ -76,10 +76,9 @@ def total(parts: Iterable[Spend]) -> Total:
     parts = list(parts)
     sure = [part for part in parts if not part.unconfirmed]
     unsure = [part for part in parts if part.unconfirmed]
-    tokens = {name: sum(getattr(part.usage, name) for part in sure) for name in Usage.model_fields}
     return Total(
         calls=sum(part.calls for part in sure),
-        usage=Usage(**tokens),
+        usage=sum((part.usage for part in sure), Usage()),
         cost_usd=sum((part.cost_usd for part in sure), Decimal(0)),
         unconfirmed=sum(part.calls for part in unsure),
         unconfirmed_usd_max=sum((part.cost_usd for part in unsure), Decimal(0)),

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from app.knowledge.gaps import TICKETS_MAX, clusters, common_words, lowest, weak
-from schemas.tickets import Category, Draft, Route, TicketRouted
+from app.knowledge.gaps import TICKETS_MAX, clusters, common_words, lowest, text_of, weak
+from schemas.tickets import BodyFormat, Category, Draft, Route, Ticket, TicketRouted
 from tests.events import drafted, passage, verdict
 
 X, Y = np.eye(4, dtype=np.float32)[:2]
@@ -79,3 +79,9 @@ def test_common_words_are_frequent_here_and_rare_elsewhere() -> None:
 
 def test_words_of_scripts_without_spaces_are_pairs_of_letters() -> None:
     assert "印刷" in common_words(["印刷できない", "印刷の方法"], ["解約したい"])
+
+
+def test_what_is_compared_is_what_the_customer_says_not_its_markup_or_a_quote() -> None:
+    body = "<p>The battery swells.</p><p>On 5 May 2026, Ann wrote:</p><blockquote>Hello</blockquote>"
+    ticket = Ticket(ticket_id="t", subject="Drone", body=body, body_format=BodyFormat.HTML)
+    assert text_of(routed().model_copy(update={"ticket": ticket})) == "Drone\nThe battery swells."
