@@ -1,0 +1,1 @@
+select state, count(*) as tickets from ticket where tenant = $1 group by state
