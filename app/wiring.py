@@ -77,7 +77,7 @@ async def run_stage(settings: Settings, agent: Agent, stop: asyncio.Event) -> No
     log.info("stage_started", stage=agent.name, metrics=f"http://{settings.metrics_host}:{port}/metrics")
     if not await _servers_are_there(settings, stop):
         return
-    async with _stage_handler(settings, agent) as handler:
+    async with _stage_handler(settings, agent) as (handler, guard):
         stage = Stage(
             topic=agent.consumes.TOPIC,
             group=f"deskstream-{agent.name}",
@@ -90,7 +90,10 @@ async def run_stage(settings: Settings, agent: Agent, stop: asyncio.Event) -> No
                 in_flight_max=settings.in_flight_max, time_in_flight_s_max=settings.record_time_in_flight_s_max
             ),
         )
-        worker = Worker(stage, client=client_options(settings), observer=metrics.StageMetrics(agent.name), on_wait=say)
+        worker = Worker(
+            stage, client=client_options(settings), observer=metrics.StageMetrics(agent.name), on_wait=say,
+            on_drain=guard.leave,
+        )  # fmt: skip
         garbage.settle()
         await worker.run(stop)
     log.info("stage_stopped", stage=agent.name)
@@ -122,7 +125,7 @@ async def _servers_are_there(settings: Settings, stop: asyncio.Event) -> bool:
 
 
 @asynccontextmanager
-async def _stage_handler(settings: Settings, agent: Agent) -> AsyncIterator[StageHandler]:
+async def _stage_handler(settings: Settings, agent: Agent) -> AsyncIterator[tuple[StageHandler, Guard]]:
     async with AsyncExitStack() as stack:
         runtime = await _pool(stack, settings, "deskstream_runtime", _RUNTIME_CONNECTIONS_MAX)
         tenant_pool = await _pool(stack, settings, "deskstream_app", _APP_CONNECTIONS_MAX)
@@ -139,10 +142,11 @@ async def _stage_handler(settings: Settings, agent: Agent) -> AsyncIterator[Stag
         answerer.on_call = metrics.count_call
         send_late = LateSender(client_options(settings))
         stack.push_async_callback(send_late.close)
-        yield StageHandler(
+        handler = StageHandler(
             agent, answerer=answerer, claims=claims, policies=known, spent=partial(attempts, runtime),
             send_late=send_late,
         )  # fmt: skip
+        yield handler, answerer.guard
 
 
 def _prompts(settings: Settings) -> PromptLibrary:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Literal
 
 from agents.contract import PermanentError, TransientError
@@ -25,10 +26,20 @@ class RateLimited(CallFailed):
         super().__init__(message, charged="no", retry_after_s=retry_after_s)
 
 
+class Leaving(asyncio.CancelledError):
+    """Not sent, as this worker leaves before the answer would come.
+
+    A cancellation, though nobody asked for it: like one it ends the handling of the record without any result, and the
+    next owner begins it anew.
+    """
+
+
 def charged(error: BaseException) -> Charged:
     """For any failure of a call. What was cancelled or is a bug of ours may have reached the provider."""
     if isinstance(error, CallFailed):
         return error.charged
+    if isinstance(error, Leaving):
+        return "no"
     if isinstance(error, PermanentError):
         return "no" if error.reason == REFUSED else "unknown"
     return "no" if isinstance(error, TransientError) else "unknown"

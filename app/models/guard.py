@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import AsyncIterator
@@ -10,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from agents.contract import PermanentError
-from app.models.errors import CallFailed, RateLimited, charged
+from app.models.errors import CallFailed, Leaving, RateLimited, charged
 from app.models.limits import Breaker, ConcurrencyLimit
 from app.models.quota import Quotas
 from app.models.rate_headers import Told
@@ -18,6 +19,10 @@ from app.ports import ProviderAway
 
 # A call that found no place for so long is given back: its record waits with its time standing still.
 PLACE_S_MAX = 30.0
+# Who leaves sends only what is answered in time even if it takes so many times as long as usual: an answer that is not
+# waited for is paid for, and paid for again by the next owner.
+_LEAVING_MARGIN = 3.0
+_LATENCY_S_UNKNOWN = 30.0  # of a model that has not answered yet
 
 
 @dataclass
@@ -28,6 +33,10 @@ class _Model:
     in_flight: int = 0
     waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
     alarm: asyncio.TimerHandle | None = None
+
+    @property
+    def usual_s(self) -> float:
+        return self.limit.latency_s or _LATENCY_S_UNKNOWN
 
     def ready_at(self, now: float) -> float:
         return max(self.limit.ready_at(), self.quotas.ready_at(now))
@@ -41,9 +50,13 @@ class _Model:
 
     def wake(self) -> None:
         """As many as now find a place. All, if the provider is away: nobody waits for it here."""
-        if not self.waiting:
-            return
-        number = len(self.waiting) if self.breaker.is_open else self._places()
+        if self.waiting:
+            self._wake(len(self.waiting) if self.breaker.is_open else self._places())
+
+    def wake_all(self) -> None:
+        self._wake(len(self.waiting))
+
+    def _wake(self, number: int) -> None:
         while self.waiting and number > 0:
             place = self.waiting.popleft()
             if not place.done():  # its call may have been cancelled
@@ -77,6 +90,13 @@ class Guard:
     def __init__(self, *, place_s_max: float = PLACE_S_MAX) -> None:
         self._place_s_max = place_s_max
         self._models: dict[str, _Model] = {}
+        self._leaves_at = math.inf
+
+    def leave(self, within_s: float) -> None:
+        """From now on turn back each call whose answer this worker would not wait for."""
+        self._leaves_at = time.monotonic() + within_s
+        for state in self._models.values():
+            state.wake_all()
 
     def told(self, model: str, told: Told) -> None:
         """What a provider's answer says of its limits."""
@@ -91,7 +111,8 @@ class Guard:
 
     @asynccontextmanager
     async def call(self, model: str) -> AsyncIterator[None]:
-        """Wait for a place, and learn from how the call ends. Raises ProviderAway when there is none in time."""
+        """Wait for a place, and learn from how the call ends. Raises ProviderAway when there is none in time, Leaving
+        when there is none before this worker leaves."""
         state = self._models.setdefault(model, _Model())
         await self._place(state, model)
         began = time.monotonic()
@@ -125,15 +146,18 @@ class Guard:
         deadline = time.monotonic() + self._place_s_max
         while True:
             now = time.monotonic()
-            if wait_s := state.breaker.wait_s(now):
+            wait_s = state.breaker.wait_s(now)
+            ready_at = max(now + wait_s, state.ready_at(now))
+            if ready_at >= (last_start := self._leaves_at - _LEAVING_MARGIN * state.usual_s):
+                raise Leaving(f"{model} would not answer before this worker leaves")
+            if wait_s:
                 raise ProviderAway(f"{model} is away: next try in {wait_s:.0f} s", retry_after_s=wait_s)
-            ready_at = state.ready_at(now)
             if state.in_flight < state.limit.places and now >= ready_at:
                 return
             # Never past the deadline: the journal gives a call that began late to somebody else.
             if now >= deadline or ready_at > deadline:
                 raise ProviderAway(f"{model} takes no more calls now", retry_after_s=max(1.0, ready_at - now))
-            await self._turn(state, deadline)
+            await self._turn(state, min(deadline, last_start))
 
     async def _turn(self, state: _Model, until: float) -> None:
         """Until there is a place, or ``until``."""

@@ -43,7 +43,11 @@ _RESUME_SHARE = 0.8
 
 
 class Worker:
-    """``client`` are aiokafka's connection options (bootstrap_servers, security_protocol, ...)."""
+    """``client`` are aiokafka's connection options (bootstrap_servers, security_protocol, ...).
+
+    ``on_drain`` is told within how many seconds handlers must end. One that cannot may raise CancelledError: its record
+    is then left to the next owner.
+    """
 
     def __init__(
         self,
@@ -52,12 +56,14 @@ class Worker:
         client: Mapping[str, Any],
         observer: Observer | None = None,
         on_wait: Callable[[str], None] = lambda text: None,
+        on_drain: Callable[[float], None] = lambda within_s: None,
     ) -> None:
         self._stage = stage
         self._limits = stage.limits
         self._client = dict(client)
         self._observer: Observer = observer or Silent()
         self._on_wait = on_wait
+        self._on_drain = on_drain
         self._lanes = Lanes(
             in_flight_max=stage.limits.in_flight_max,
             partition_in_flight_max=stage.limits.partition_in_flight_max,
@@ -163,7 +169,8 @@ class Worker:
 
     async def _drain(self) -> None:
         """Start nothing more; finish and commit what runs, within ``drain_s_max``. The rest is the next owner's."""
-        self._stopping = True
+        self._stopping = True  # first: what comes after a record that is left must not start
+        self._on_drain(self._limits.drain_s_max)
         for number, partition in self._partitions.items():
             if partition.ready and not partition.paused:
                 self._pause(number, partition)

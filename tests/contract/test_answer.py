@@ -240,6 +240,23 @@ async def test_a_call_that_another_may_have_taken_over_is_not_sent_and_costs_not
     assert (chat.asked, journal.failed) == ([], ["no"])
 
 
+async def test_a_call_that_is_too_late_for_a_worker_that_leaves_costs_nothing_and_is_the_next_owner_s_at_once() -> None:
+    journal, chat = Journal(), Chat([GOOD])
+    asked = answerer(chat, journal)
+    asked.guard.leave(within_s=20)
+    with pytest.raises(asyncio.CancelledError):
+        await asked.answer(QUESTION, CONTEXT)
+    assert (chat.asked, journal.failed) == ([], ["no"])
+
+
+async def test_a_worker_that_leaves_takes_what_is_answered_already() -> None:
+    journal = Journal()
+    await answerer(Chat([GOOD]), journal).answer(QUESTION, CONTEXT)
+    leaving = answerer(Chat([]), journal)
+    leaving.guard.leave(within_s=0)
+    assert (await leaving.answer(QUESTION, CONTEXT)).value == verdict()
+
+
 async def test_a_cancelled_call_may_have_been_charged() -> None:
     journal = Journal()
     with pytest.raises(asyncio.CancelledError):

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from agents.contract import PermanentError
-from app.models.errors import REFUSED, CallFailed, RateLimited
-from app.models.guard import Guard
+from app.models.errors import REFUSED, CallFailed, Leaving, RateLimited
+from app.models.guard import Guard, _Model
 from app.models.limits import Breaker, ConcurrencyLimit
 from app.models.rate_headers import Allowance, Told
 from app.ports import ProviderAway
@@ -241,6 +241,75 @@ async def test_one_probe_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     clock.now += Breaker().pause_s_min
     async with guard.call("m"):
         await fail_to_enter(guard)
+
+
+# -- a worker that leaves
+
+
+async def took(guard: Guard, clock: Clock, seconds: float) -> None:
+    """One call, so that it is known how long they take."""
+    async with guard.call("m"):
+        clock.now += seconds
+
+
+@pytest.mark.parametrize(("left_s", "sent"), [(5.9, False), (6.1, True)])
+async def test_who_leaves_sends_only_what_is_answered_in_time(
+    left_s: float, sent: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In three times the usual two seconds."""
+    guard = Guard()
+    await took(guard, Clock(monkeypatch), 2.0)
+    guard.leave(left_s)
+    if sent:
+        async with guard.call("m"):
+            return
+    with pytest.raises(Leaving):
+        async with guard.call("m"):
+            raise AssertionError("it would be paid for, and its answer thrown away")
+
+
+async def test_who_leaves_sends_nothing_to_a_model_that_has_never_answered() -> None:
+    guard = Guard()
+    guard.leave(20)
+    with pytest.raises(Leaving):
+        async with guard.call("m"):
+            raise AssertionError("nobody knows how long it takes")
+
+
+async def test_who_waits_for_a_place_is_turned_back_as_soon_as_its_worker_leaves() -> None:
+    guard, end = Guard(place_s_max=30), asyncio.Event()
+    calls = await fill(guard, end)
+    waiting = asyncio.create_task(hold(guard, end))
+    await asyncio.sleep(0)
+    guard.leave(20)
+    await asyncio.wait([waiting], timeout=1)
+    assert waiting.cancelled()
+    end.set()
+    await asyncio.gather(*calls)
+
+
+async def test_who_waits_for_a_place_does_so_only_while_its_answer_would_come_in_time() -> None:
+    guard, end = Guard(place_s_max=30), asyncio.Event()
+    guard._models["m"] = state = _Model(limit=ConcurrencyLimit(latency_s=0.1))
+    calls = await fill(guard, end)
+    guard.leave(0.4)
+    waiting = asyncio.create_task(hold(guard, end))
+    await asyncio.sleep(0)
+    assert len(state.waiting) == 1
+    await asyncio.wait([waiting], timeout=1)
+    assert waiting.cancelled()
+    end.set()
+    await asyncio.gather(*calls)
+
+
+async def test_who_leaves_does_not_wait_for_a_provider_that_is_away() -> None:
+    guard = Guard()
+    guard._models["m"] = _Model(limit=ConcurrencyLimit(latency_s=0.1))
+    await open_breaker(guard)
+    guard.leave(1.0)
+    with pytest.raises(Leaving):
+        async with guard.call("m"):
+            raise AssertionError("it is away")
 
 
 async def fail_to_enter(guard: Guard) -> None:
