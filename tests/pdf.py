@@ -8,7 +8,7 @@ from pypdf import PdfWriter
 from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
 
-def pdf(path: Path, *pages: str, title: str | None = None, password: str | None = None) -> Path:
+def pdf(path: Path, *pages: str, title: str | None = None, password: str | None = None, packed: bool = False) -> Path:
     """A page of each text; an empty one has none."""
     writer = PdfWriter()
     font = DictionaryObject({
@@ -22,7 +22,7 @@ def pdf(path: Path, *pages: str, title: str | None = None, password: str | None 
         })  # fmt: skip
         content = DecodedStreamObject()
         content.set_data(f"BT /F1 12 Tf 20 200 Td ({text}) Tj ET".encode() if text else b"")
-        page[NameObject("/Contents")] = writer._add_object(content)
+        page[NameObject("/Contents")] = writer._add_object(content.flate_encode() if packed else content)
     if title:
         writer.add_metadata({"/Title": title})
     if password:

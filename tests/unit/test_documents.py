@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +181,17 @@ def test_an_encrypted_pdf_says_what_to_do(tmp_path: Path) -> None:
 
 def test_a_damaged_pdf_is_told(tmp_path: Path) -> None:
     assert "cannot be read as PDF" in problem(file(tmp_path, "a.pdf", b"%PDF-1.7\nbroken"))
+
+
+def test_a_pdf_that_needs_too_much_memory_is_refused_by_its_own_process(tmp_path: Path) -> None:
+    data = pdf(tmp_path / "a.pdf", "x" * 60_000_000, packed=True).read_bytes()
+    process = (sys.executable, "-m", "app.knowledge.formats.pdf_process", "1000", "60", "150000000")
+    done = subprocess.run(process, input=data, capture_output=True, check=True)
+    assert json.loads(done.stdout) == {"problem": "memory"}
+
+
+def test_a_pdf_with_more_text_than_an_article_may_have_is_told(tmp_path: Path) -> None:
+    assert "at most 1000000 characters" in problem(pdf(tmp_path / "a.pdf", *["x" * 300_000] * 5))
 
 
 # -- tables

@@ -1,6 +1,7 @@
 """Lines of a ticket file."""
 
 import gzip
+import time
 from base64 import b64encode
 from datetime import timedelta
 from pathlib import Path
@@ -125,9 +126,18 @@ def test_a_scan_and_a_file_with_a_password_are_listed_with_the_reason(tmp_path: 
     assert "scanned" in reasons[0] and "encrypted" in reasons[1]
 
 
-def test_a_small_file_that_unpacks_to_a_large_page_is_not_read(tmp_path: Path) -> None:
-    found = with_file(tmp_path, path=pdf(tmp_path / "bomb.pdf", "x" * 1_000_000).name)
-    assert (found.text, found.unreadable) == ("", "has too much on its first pages")
+def test_a_file_that_would_take_minutes_to_read_does_not(tmp_path: Path) -> None:
+    file = pdf(tmp_path / "endless.pdf", "x) Tj " + "(y) Tj " * 5_000_000 + "(z", packed=True)
+    assert file.stat().st_size < 100_000
+    began = time.monotonic()
+    found = with_file(tmp_path, path=file.name)
+    assert (found.text, found.unreadable) == ("", "takes too long to read: print it to PDF anew")
+    assert time.monotonic() - began < 30
+
+
+def test_a_small_file_that_unpacks_to_a_large_one_is_not_read(tmp_path: Path) -> None:
+    found = with_file(tmp_path, path=pdf(tmp_path / "bomb.pdf", "x" * 200_000_000, packed=True).name)
+    assert found.text == "" and "unpacks to more than a reader may hold" in found.unreadable
 
 
 def test_text_of_files_is_cut_and_so_is_their_number() -> None:

@@ -1,30 +1,35 @@
 """PDF: the text of each page under a heading that names the page, so that a citation can.
 
-What has no text to read (a scan, a file with a password) is told by its name, with what to do.
+What has no text to read (a scan, a file with a password, one that takes too long) is told by its name, with what to do.
 """
 
 from __future__ import annotations
 
-import logging
+import json
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
-from io import BytesIO
 from pathlib import Path
+from typing import Any
 
-from pypdf import PageObject, PdfReader
-from pypdf.errors import DependencyError
+from app.knowledge.article import DOCUMENT_CHARS_MAX, Found, Unreadable, document
 
-from app.knowledge.article import Found, Unreadable, document
+# Of the processor's time. A thousand pages of text take some 30 s, the start of Python 0.3.
+READ_CPU_S = 120
+BEGINNING_CPU_S = 5
+# Until it is killed all the same: as on a machine that has a third of a processor for it.
+_WALL_TIMES = 3
+MEMORY_BYTES = 1_000_000_000
 
-PAGES_MAX = 2_000
-BEGINNING_PAGES_MAX = 20
-# Of what draws these pages, unpacked: 8 s in the worst case. A page of text has some 10 kB.
-BEGINNING_BYTES_MAX = 500_000
-
-_ENCRYPTED = "is encrypted: save a copy without password and import that"
-_SCANNED = (
-    "has no text on any page ({pages}; scanned?): put it through OCR, for example ocrmypdf, and import the result"
-)
+_PROBLEMS = {
+    "encrypted": "is encrypted: save a copy without password",
+    "memory": "unpacks to more than a reader may hold: print it to PDF anew",
+    "time": "takes too long to read: print it to PDF anew",
+}
+_SCANNED = "has no text on any page ({pages}; scanned?): put it through OCR, for example ocrmypdf"
+_PICTURES_TOLD_MAX = 20
 # What programs write where no person gave a title.
 _NO_TITLE = re.compile(
     r"^(untitled|microsoft (word|powerpoint|excel) - .*|.*\.(docx?|pptx?|xlsx?|odt|indd|pdf))$", re.I
@@ -32,64 +37,51 @@ _NO_TITLE = re.compile(
 # "manage-" and "ment" under it; a compound like "well-known" loses its hyphen there, which costs less.
 _CUT_WORD = re.compile(r"(?<=[^\W\d_])-\n(?=[a-zß-ÿ])")
 
-# Its complaints of damaged files come up as errors, or need nobody.
-logging.getLogger("pypdf").setLevel(logging.CRITICAL)
-
 
 def read(file: Path, document_id: str) -> Iterator[Found]:
-    try:
-        yield from _read(file, document_id)
-    except OSError:
-        raise
-    except DependencyError:  # a cipher that needs another package
-        yield Unreadable(str(file), _ENCRYPTED)
-    except Exception as error:  # noqa: BLE001 - damaged files break its parser in ways that it does not declare
-        yield Unreadable(str(file), f"cannot be read as PDF ({type(error).__name__}: {error}): print it to PDF anew")
-
-
-def _read(file: Path, document_id: str) -> Iterator[Found]:
-    with PdfReader(file) as reader:
-        if reader.is_encrypted and not reader.decrypt(""):
-            yield Unreadable(str(file), _ENCRYPTED)
-            return
-        count = len(reader.pages)
-        if count > PAGES_MAX:
-            yield Unreadable(str(file), f"has {count:,} pages, more than {PAGES_MAX:,}: split it")
-            return
-        pages = [_clean(page.extract_text()) for page in reader.pages]
-        if not any(pages):
-            yield Unreadable(str(file), _SCANNED.format(pages=count))
-            return
-        fields = {"document_id": document_id, "title": _title(reader) or file.stem, "text": _joined(pages)}
-        yield document(str(file), {**fields, "locale": _locale(reader)})
-        scanned = [n for n, page in enumerate(reader.pages, start=1) if not pages[n - 1] and _has_image(page)]
-    if scanned:
-        numbers = ", ".join(map(str, scanned[:20])) + (", ..." if len(scanned) > 20 else "")
+    """Raises OSError, ValueError."""
+    found = _extracted(file.read_bytes(), DOCUMENT_CHARS_MAX, READ_CPU_S)
+    pages = [_clean(text) for text in found["texts"]]
+    if not any(pages):
+        raise ValueError(_SCANNED.format(pages=len(pages)))
+    title = _clean(found["title"])
+    fields = {
+        "document_id": document_id,
+        "title": file.stem if not title or _NO_TITLE.match(title) else title,
+        "text": _joined(pages),
+        "locale": _clean(found["locale"]),
+    }
+    yield document(str(file), fields)
+    if pictures := found["pictures"]:
+        numbers = ", ".join(map(str, pictures[:_PICTURES_TOLD_MAX])) + ", ..." * (len(pictures) > _PICTURES_TOLD_MAX)
         yield Unreadable(str(file), f"has only pictures on page {numbers}: the rest of it was read; OCR would add them")
 
 
 def beginning(data: bytes, chars_max: int) -> str:
     """The text of the first pages, as far as ``chars_max``. Raises ValueError with the reason where there is none."""
-    text, left = "", BEGINNING_BYTES_MAX
-    try:
-        with PdfReader(BytesIO(data)) as reader:
-            is_locked = reader.is_encrypted and not reader.decrypt("")
-            for page in () if is_locked else reader.pages[:BEGINNING_PAGES_MAX]:
-                contents = page.get_contents()
-                left -= 0 if contents is None else len(contents.get_data())
-                if left < 0:
-                    break
-                text = f"{text}\n\n{_clean(page.extract_text())}".strip()
-                if len(text) >= chars_max:
-                    break
-    except DependencyError:
-        is_locked = True
-    except Exception as error:  # damaged files break its parser in ways that it does not declare
-        raise ValueError(f"cannot be read as PDF ({type(error).__name__})") from error
+    pages = [_clean(text) for text in _extracted(data, chars_max, BEGINNING_CPU_S)["texts"]]
+    text = "\n\n".join(page for page in pages if page)
     if not text:
-        reason = "has too much on its first pages" if left < 0 else "has no text on its first pages: scanned?"
-        raise ValueError("is encrypted" if is_locked else reason)
+        raise ValueError(_SCANNED.format(pages=len(pages)))
     return text[:chars_max]
+
+
+def _extracted(data: bytes, chars_max: int, cpu_s: int) -> dict[str, Any]:
+    """As ``pdf_process`` gives it. Raises ValueError."""
+    limits = map(str, (chars_max, cpu_s, MEMORY_BYTES))
+    try:
+        done = subprocess.run(  # noqa: S603 - nothing of the file is among the arguments
+            (sys.executable, "-P", "-m", "app.knowledge.formats.pdf_process", *limits),
+            input=data, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=cpu_s * _WALL_TIMES, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise ValueError(_PROBLEMS["time"]) from error
+    if done.returncode == -signal.SIGXCPU:
+        raise ValueError(_PROBLEMS["time"])
+    found = {"problem": f"status {done.returncode}"} if done.returncode else json.loads(done.stdout)
+    if problem := found.get("problem"):
+        raise ValueError(_PROBLEMS.get(problem, f"cannot be read as PDF ({problem}): print it to PDF anew"))
+    return dict(found)
 
 
 def _joined(pages: list[str]) -> str:
@@ -101,20 +93,3 @@ def _joined(pages: list[str]) -> str:
 def _clean(text: str) -> str:
     """Words that a line's end cuts are joined; without what PostgreSQL and UTF-8 do not hold."""
     return _CUT_WORD.sub("", text.replace("\0", "").encode("utf-8", "ignore").decode()).strip()
-
-
-def _title(reader: PdfReader) -> str:
-    title = _clean((reader.metadata and reader.metadata.title) or "")
-    return "" if _NO_TITLE.match(title) else title[:1_000]
-
-
-def _locale(reader: PdfReader) -> str:
-    return _clean(str(reader.root_object.get("/Lang", "")))[:35]
-
-
-def _has_image(page: PageObject) -> bool:
-    resources = page.get("/Resources")
-    objects = resources.get_object().get("/XObject") if resources is not None else None
-    return objects is not None and any(
-        each.get_object().get("/Subtype") == "/Image" for each in objects.get_object().values()
-    )
