@@ -16,6 +16,12 @@ from app.verify.workers import Worker, Workers
 DRAIN_S = 20.0
 
 
+def given_up(stage: str, told_at: float, gone_at: float) -> tuple[Moment, ...]:
+    """What a worker lost that was told to leave then, and was gone then."""
+    ends_at = told_at + DRAIN_S
+    return (Moment(ends_at, stage, "drain_given_up"),) if gone_at >= ends_at else ()
+
+
 class Striker:
     """``told``: a line for each strike, with the moment at which it was made."""
 
@@ -87,12 +93,11 @@ class Striker:
                     self._mark(worker.stage, "thaw_worker")
                     self._workers.thaw(worker)
             case Fault.REMOVE_WORKER:
-                given_up_at = time.time() + DRAIN_S
+                told_at = time.time()
                 if not await self._workers.remove(worker):
                     self._mark(worker.stage, "kill_of_a_worker_that_did_not_leave")
                     self._tell(f"{worker.name} did not leave and was killed")
-                elif time.time() >= given_up_at:
-                    self._moments.append(Moment(given_up_at, worker.stage, "drain_given_up"))
+                self._moments += given_up(worker.stage, told_at, time.time())
                 self._workers.start_missing()
 
     async def _strike_broker(self, fault: Fault) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import random
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from app.embedded.kafka import EmbeddedKafka
 from app.runtime.record import Limits, Output, Record
@@ -58,3 +59,29 @@ async def test_a_worker_waits_for_a_broker_that_is_not_there_yet(bench: Bench, o
         await own_kafka.start()
         assert len(await bench.read(bench.target, at_least=1)) == 1
     assert f"waiting for Kafka at {own_kafka.address}" in said[0]
+
+
+class NoNodeAtFirst(AIOKafkaProducer):  # type: ignore[misc] # aiokafka has no types
+    """Each partition's first one knows no node, as of a broker that is just starting."""
+
+    without_node = 4
+
+    async def start(self) -> None:
+        if NoNodeAtFirst.without_node:
+            NoNodeAtFirst.without_node -= 1
+            self.client.get_random_node = lambda: None
+        await super().start()
+
+
+async def test_a_broker_that_names_no_node_yet_is_asked_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """aiokafka says so by an AssertionError, which would end the worker as a bug."""
+    monkeypatch.setattr("app.runtime.partition.AIOKafkaProducer", NoNodeAtFirst)
+    await bench.fill([(b"k", b"1")])
+    seen = Seen()
+
+    async def handler(record: Record) -> list[Output]:
+        return list(bench.copy(record))
+
+    async with running(bench.worker(handler, observer=seen)):
+        assert len(await bench.read(bench.target, at_least=1)) == 1
+    assert sum("Did we not perform bootstrap" in detail for _, _, detail in seen.events) == 4

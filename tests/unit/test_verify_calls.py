@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from app.verify.calls import WRITE_DELAY_S, Calls, Faults, Moment, Outage, Request, Row, count_calls
+from app.verify.striker import DRAIN_S, given_up
 
 KILL = Moment(100.0, "draft", "kill_worker")
 
@@ -81,6 +82,15 @@ def test_an_answer_while_the_database_was_away_may_not_have_been_stored() -> Non
 def test_a_database_restart_alone_explains_nothing() -> None:
     calls = counted(request("c1", 9, 11), request("c2", 20, 21), outages=(Outage(10, 12),))
     assert len(calls.unexplained) == 1
+
+
+@pytest.mark.parametrize(("drained_s", "unexplained"), [(DRAIN_S + 1, 0), (DRAIN_S - 1, 1)])
+def test_what_a_worker_that_leaves_gives_up_may_be_paid_again(drained_s: float, unexplained: int) -> None:
+    """Who was gone before its time was over has waited for all of its answers."""
+    moments = given_up("draft", told_at=100, gone_at=100 + drained_s)
+    ends_at = 100 + DRAIN_S
+    calls = counted(request("c1", ends_at - 1, ends_at + 1), request("c2", ends_at + 9, ends_at + 10), moments=moments)
+    assert len(calls.unexplained) == unexplained
 
 
 def test_a_refused_request_is_not_paid() -> None:
