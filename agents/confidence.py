@@ -10,7 +10,7 @@ from bisect import bisect_right
 
 from schemas.policy import Calibration, Curve
 from schemas.reviews import Signals
-from schemas.tickets import Category, Grounding, JointConfidence, Passage, TicketDrafted
+from schemas.tickets import Category, Grounding, JointConfidence, Passage, TicketDrafted, TicketRouted
 
 # A calibration holds for scores of the formula that it was fitted on: raise it with any change of ``raw_score``.
 FORMULA = 1
@@ -23,7 +23,7 @@ _LEFT_OPEN = 0.5  # factor for each question left open, and each finding that is
 _COUNTED_MAX = 10
 
 
-def signals(event: TicketDrafted, grounding: Grounding | None = None) -> Signals:
+def signals(event: TicketDrafted | TicketRouted, grounding: Grounding | None = None) -> Signals:
     public = [passage for passage in event.passages if passage.is_public]  # what a reply may rest on
     first, second = (*public, None, None)[:2]
     return Signals(

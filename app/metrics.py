@@ -63,6 +63,20 @@ REPEATED = Counter(
     "deskstream_calls_repeated", "Calls made again because the answer was lost", ["stage"], registry=REGISTRY
 )
 
+PROJECTION_LAG = Gauge(
+    "deskstream_projection_lag_records", "Records in the topic that the desk's tables do not have yet",
+    ["topic", "partition"], registry=REGISTRY,
+)  # fmt: skip
+REPLIES = Counter(
+    "deskstream_replies", "Attempts to send: sent, found (it had landed), later, stale, unknown, failed", ["outcome"],
+    registry=REGISTRY,
+)  # fmt: skip
+REPLY_WINDOW_SECONDS = Histogram(
+    "deskstream_reply_window_seconds",
+    "From the look for newer messages to the help desk's answer: what comes in between is answered late",
+    buckets=_SECONDS, registry=REGISTRY,
+)  # fmt: skip
+
 
 def serve(host: str, port: int) -> int:
     """Serve ``/metrics`` from a thread; gives the port."""
