@@ -28,7 +28,7 @@ def evaluate(
     data: Annotated[Path, typer.Option(help="The folder of the evaluation data.")] = _DATA,
     part: Annotated[
         list[str] | None,
-        typer.Option(help="classification, language, retrieval, citations or cost; may be given again. Else all."),
+        typer.Option(help="classification, language, retrieval, citations, calibration or cost; may be given again."),
     ] = None,
     results: Annotated[Path, typer.Option(help="JSON that the figures go into; the page stands beside it.")] = _RESULTS,
     limit: Annotated[

@@ -22,6 +22,8 @@ _TITLES = {
     "xsid": "xSID: 13 languages, trained on English rows",
     "citations_valid": "Replies whose citations are all valid",
     "language_right": "Replies asked in the customer's language",
+    "calibration.error_raw": "Expected calibration error of raw confidence",
+    "calibration.error": "The same, calibrated",
     "cost_cached_usd": "Cost of a ticket with prompt caching, US dollars",
     "cost_uncached_usd": "Cost of a ticket without, US dollars",
 }

@@ -16,9 +16,9 @@ from agents.contract import PermanentError, Search
 from agents.language import checked
 from app.config import Settings
 from app.embedded.model_server import training
-from app.evaluation import cost, replies, retrieval, tickets
+from app.evaluation import calibration, cost, replies, retrieval, tickets
 from app.evaluation.classification import figures as classification_figures
-from app.evaluation.data import Data
+from app.evaluation.data import Data, Row
 from app.evaluation.figures import Figure
 from app.evaluation.vectors import RememberedEmbeddings
 from app.ingest import ticket_received
@@ -30,8 +30,9 @@ from app.ports import CallContext
 from app.wiring import create_tenant, import_knowledge, public_articles, unjournalled
 from schemas.tickets import TicketReceived
 
-CLASSIFICATION, LANGUAGE, RETRIEVAL, CITATIONS, COST = "classification", "language", "retrieval", "citations", "cost"
-PARTS = (CLASSIFICATION, LANGUAGE, RETRIEVAL, CITATIONS, COST)
+CLASSIFICATION, LANGUAGE, RETRIEVAL = "classification", "language", "retrieval"
+CITATIONS, CALIBRATION, COST = "citations", "calibration", "cost"
+PARTS = (CLASSIFICATION, LANGUAGE, RETRIEVAL, CITATIONS, CALIBRATION, COST)
 TENANT = "evaluation"
 VECTORS_FILE = "evaluation/vectors.sqlite"
 
@@ -63,6 +64,7 @@ class Evaluation:
     async def run(self, parts: Iterable[str]) -> AsyncIterator[list[Figure]]:
         """The figures of each part as soon as they are there. Raises PermanentError, TransientError, OSError."""
         wanted = set(parts)
+        await create_tenant(self.settings, TENANT)
         async with answering(self.settings) as answerer:
             if CLASSIFICATION in wanted:
                 async for figures in self._classification(answerer):
@@ -71,7 +73,7 @@ class Evaluation:
                 yield await self._language(answerer)
             if RETRIEVAL in wanted:
                 yield await self._retrieval(answerer)
-            if wanted & {CITATIONS, COST}:
+            if wanted & {CITATIONS, CALIBRATION, COST}:
                 yield await self._tickets(answerer, wanted)
 
     def _classification(self, answerer: ModelAnswerer) -> AsyncIterator[list[Figure]]:
@@ -89,7 +91,7 @@ class Evaluation:
 
     async def _retrieval(self, answerer: ModelAnswerer) -> list[Figure]:
         await self._import(answerer)
-        rows = spread([row for row in self.data.rows(TICKETS) if row["gold_kind"] == "specific"], self.limit)
+        rows = spread(self._specific(), self.limit)
         measured = await measure_search(
             self.settings, answerer, TENANT, retrieval.judged(rows), self._step("judged questions")
         )
@@ -98,7 +100,7 @@ class Evaluation:
     async def _tickets(self, answerer: ModelAnswerer, wanted: set[str]) -> list[Figure]:
         await self._classifier_is_ready()
         await self._import(answerer)
-        limit = self.limit if CITATIONS in wanted else min(self.limit or cost.TICKETS, cost.TICKETS)
+        limit = self.limit if wanted & {CITATIONS, CALIBRATION} else min(self.limit or cost.TICKETS, cost.TICKETS)
         events = spread(self._received(TICKETS), limit)
         ended = await tickets.run(events, answerer, progress=self._step("tickets through all agents"))
         draft_model = answerer.label(answerer.models["draft"])
@@ -107,6 +109,9 @@ class Evaluation:
             public = await public_articles(self.settings, TENANT)
             internal = {document.document_id: document.text for document in self._internal()}
             figures.append(replies.citations(ended, public=public, internal=internal, model=draft_model))
+        if CALIBRATION in wanted:
+            linked = {row["ticket_id"]: row["gold_doc_ids"] for row in self._specific()}
+            figures += calibration.figures(ended, linked, model=draft_model)
         if COST in wanted:
             calls = [one.calls for one in ended[: cost.TICKETS]]
             arrivals = [orjson.loads(line)["offset_s"] for line in islice(self.data.lines(ARRIVALS), len(calls))]
@@ -115,7 +120,6 @@ class Evaluation:
 
     async def _import(self, answerer: ModelAnswerer) -> None:
         """Articles for customers, and beside them internal ones, which must stay unseen."""
-        await create_tenant(self.settings, TENANT)
         documents = [one for one in read(self.data.path(ARTICLES)) if isinstance(one, Document)]
         await import_knowledge(
             self.settings, [*documents, *self._internal()], TENANT, sync=True,
@@ -126,6 +130,10 @@ class Evaluation:
     def _internal(self) -> list[Document]:
         found = (one for one in read(self.data.path(INTERNAL_ARTICLES)) if isinstance(one, Document))
         return [document.model_copy(update={"audience": "internal"}) for document in found]
+
+    def _specific(self) -> list[Row]:
+        """Tickets for which people linked an article about their very question."""
+        return [row for row in self.data.rows(TICKETS) if row["gold_kind"] == "specific"]
 
     def _received(self, name: str) -> list[TicketReceived]:
         return [ticket_received(line, tenant=TENANT, source=_SOURCE) for line in self.data.lines(name)]

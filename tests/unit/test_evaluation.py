@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.evaluation import cost, replies, retrieval
+from app.evaluation import calibration, cost, replies, retrieval
 from app.evaluation.bm25 import Bm25
 from app.evaluation.classification import apart, recall_at
 from app.evaluation.data import once
@@ -18,7 +18,7 @@ from app.evaluation.parts import spread
 from app.evaluation.tickets import Call, Ended, cacheable
 from app.models.prices import Price, Prices
 from app.offline.labels import classify, train
-from schemas.tickets import Draft, Passage, Route, Ticket, TicketClassified, TicketRouted
+from schemas.tickets import Audience, Draft, JointConfidence, Passage, Route, Ticket, TicketClassified, TicketRouted
 from schemas.usage import Usage
 from tests.events import drafted, passage, received, verdict
 
@@ -103,6 +103,35 @@ def test_each_fault_of_a_reply_counts(bad: Ended) -> None:
 
 def test_a_reply_that_cites_what_was_found_is_valid() -> None:
     assert citations_of(routed(("printing",))) == 1.0
+
+
+def scored(raw: float, *passages: Passage) -> Ended:
+    ended = routed((), passages=passages)
+    assert isinstance(ended.event, TicketRouted)
+    return Ended(ended.received, ended.event.model_copy(update={"confidence": JointConfidence(raw=raw)}))
+
+
+def test_the_simulated_reviewer_approves_by_the_first_public_passage() -> None:
+    linked, other, internal = passage(), passage("other"), passage("inside", audience=Audience.INTERNAL)
+    ended = [scored(0.5, *passages) for passages in ((linked, other), (other, linked), (internal, linked), ())]
+    found = calibration.reviewed(ended, {"t1": ["printing"]})
+    assert [one.approved for one in found] == [True, False, True, False]
+
+
+def test_only_tickets_with_a_linked_article_are_reviewed() -> None:
+    assert calibration.reviewed([scored(0.5, passage()), Ended(received(), None)], {"t2": ["printing"]}) == []
+
+
+def test_raw_scores_are_measured_beside_what_is_learnt_of_them_by_a_named_simulation() -> None:
+    """Every other draft is right, at a raw score of 0.9."""
+    ended = [scored(0.9, passage(("printing", "other")[number % 2])) for number in range(400)]
+    raw, calibrated = calibration.figures(ended, {"t1": ["printing"]}, model="m")
+    assert raw.value == pytest.approx(0.4) and calibrated.value < 0.01
+    assert raw.rows == calibrated.rows == 300 and raw.note.startswith("simulated reviewer")
+
+
+def test_too_few_reviews_give_no_figure() -> None:
+    assert calibration.figures([scored(0.9, passage())] * 100, {"t1": ["printing"]}, model="m") == []
 
 
 def test_wrong_labels_are_counted_as_wrong_and_named() -> None:
