@@ -77,6 +77,14 @@ class Settings(BaseSettings):
     # Answers and claims; the ledger is kept.
     journal_days_kept: int = Field(30, ge=1, le=3_650, description="longer than the topics keep their records")
 
+    # The console.
+    console_host: str = "127.0.0.1"
+    console_port: int = Field(8_300, ge=1, le=65_535)
+    console_url: HttpUrl | None = Field(None, description="where people reach it; https makes its cookies secure")
+    oidc_issuer: HttpUrl | None = Field(None, description="the identity provider; None: passwords and links only")
+    oidc_client_id: str | None = None
+    oidc_client_secret: SecretStr | None = None
+
     # This machine.
     state_dir: Path = Path(".deskstream")
     metrics_host: str = "127.0.0.1"

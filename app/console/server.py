@@ -1,0 +1,91 @@
+"""Serving the console on this machine until it is told to stop."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+
+import uvicorn
+from starlette.applications import Starlette
+
+from app.config import Settings
+from app.console.accounts import Accounts, Role
+from app.console.application import application
+from app.console.live import Counts
+from app.console.oidc import Oidc
+from app.console.queue import read_counts
+from app.console.web import Console
+from app.kafka.connection import client_options
+from app.store import database
+
+FIRST_ADMIN = "admin@localhost"
+CONNECTIONS_MAX = 10
+_STATEMENT_TIMEOUT_S = 10.0
+# Streams of counts never end by themselves.
+_LAST_REQUESTS_S = 2
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Starlette]:
+    """``settings`` must be resolved. Raises PermanentError, TransientError."""
+    async with AsyncExitStack() as stack:
+        pool = await database.connect(
+            settings.database_url or "", connections_max=CONNECTIONS_MAX, statement_timeout_s=_STATEMENT_TIMEOUT_S
+        )
+        stack.push_async_callback(pool.close)
+        oidc = _oidc(settings)
+        if oidc is not None:
+            stack.push_async_callback(oidc.close)
+        yield application(
+            Console(
+                pool=pool,
+                accounts=Accounts(pool),
+                counts=Counts(partial(read_counts, pool)),
+                client=client_options(settings),
+                oidc=oidc,
+                secure=address(settings).startswith("https:"),
+            )
+        )
+
+
+async def serve(settings: Settings) -> None:
+    async with opened(settings) as app:
+        config = uvicorn.Config(
+            app, host=settings.console_host, port=settings.console_port, log_level="warning", access_log=False,
+            server_header=False, proxy_headers=False, timeout_graceful_shutdown=_LAST_REQUESTS_S,
+        )  # fmt: skip
+        await uvicorn.Server(config).serve()
+
+
+def address(settings: Settings) -> str:
+    """Where people reach it."""
+    return (settings.console_url or f"http://{settings.console_host}:{settings.console_port}").rstrip("/")
+
+
+async def sign_in_address(settings: Settings, tenant: str, email: str | None = None) -> str | None:
+    """A link that signs this user in once; without ``email`` the first admin, and None once there are users."""
+    pool = await database.connect(settings.database_url or "", connections_max=1)
+    try:
+        accounts = Accounts(pool)
+        if email is None:
+            known = await accounts.listed(tenant)
+            if any(each.seen_at for each in known):
+                return None
+            await accounts.add(tenant, FIRST_ADMIN, name="Admin", role=Role.ADMIN, actor="deskstream")
+        token = await accounts.link(tenant, email or FIRST_ADMIN)
+    finally:
+        await pool.close()
+    return f"{address(settings)}/sign-in/link?token={token}"
+
+
+def _oidc(settings: Settings) -> Oidc | None:
+    if settings.oidc_issuer is None or settings.oidc_client_id is None:
+        return None
+    secret = settings.oidc_client_secret
+    return Oidc(
+        issuer=settings.oidc_issuer,
+        client_id=settings.oidc_client_id,
+        client_secret=secret.get_secret_value() if secret else "",
+        redirect_uri=f"{address(settings)}/sign-in/provider/return",
+    )
