@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
 from schemas.event import Event
-from schemas.policy import TenantPolicy
 from schemas.tickets import Passage
 
 R = TypeVar("R", bound=BaseModel)
@@ -45,8 +45,16 @@ class PolicyLookup:
     """The tenant's policy now. Answer: TenantPolicy."""
 
 
-Question = ModelCall[Any] | Search | PolicyLookup
-Answer = BaseModel | tuple[Passage, ...] | TenantPolicy
+@dataclass(frozen=True)
+class ThreadLookup:
+    """What was said around one message: before it, and after. Answer: Thread."""
+
+    conversation: str
+    accepted_at: datetime  # of the message
+
+
+Question = ModelCall[Any] | Search | PolicyLookup | ThreadLookup
+Answer = BaseModel | tuple[Passage, ...]
 
 
 def no_follow_up(event: Any, *answers: Any) -> tuple[Question, ...]:

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from agents.contract import Agent, ModelCall
 from agents.evidence import taken_inside, unfounded, words
-from agents.message import said, shown
+from agents.message import listed, said, shown
 from schemas.event import Value
 from schemas.tickets import Confidence, Draft, Passage, TicketDrafted, TicketEnriched
 
@@ -40,16 +40,20 @@ class Reply(Value):
     model: str = ""
 
 
-def ask(event: TicketEnriched) -> tuple[ModelCall[Reply]]:
-    return (_call(event, correction=""),)
+def ask(event: TicketEnriched) -> tuple[ModelCall[Reply], ...]:
+    return () if event.superseded else (_call(event, correction=""),)
 
 
-def follow_up(event: TicketEnriched, reply: Reply) -> tuple[ModelCall[Reply], ...]:
+def follow_up(event: TicketEnriched, reply: Reply | None = None) -> tuple[ModelCall[Reply], ...]:
+    if reply is None:
+        return ()
     correction = _correction(_invalid(event, reply), _taken_inside(event, reply), _unfounded(event, reply))
     return (_call(event, correction=correction),) if correction else ()
 
 
-def decide(event: TicketEnriched, reply: Reply, repaired: Reply | None = None) -> TicketDrafted:
+def decide(event: TicketEnriched, reply: Reply | None = None, repaired: Reply | None = None) -> TicketDrafted:
+    if reply is None:
+        return TicketDrafted.following(event, draft=Draft(body="", confidence=0))
     final = repaired or reply
     invalid = _invalid(event, final)
     draft = Draft(
@@ -87,7 +91,7 @@ def _passage(passage: Passage) -> dict[str, str]:
 
 
 def _ticket(event: TicketEnriched) -> dict[str, Any]:
-    return shown(event.ticket, signed=True, attached_chars_max=ATTACHED_CHARS_MAX)
+    return {**shown(event.ticket, signed=True, attached_chars_max=ATTACHED_CHARS_MAX), **listed(event.history)}
 
 
 def _open(event: TicketEnriched, reply: Reply) -> tuple[str, ...]:

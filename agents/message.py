@@ -16,7 +16,7 @@ from typing import Any
 
 import nh3
 
-from schemas.tickets import Attachment, BodyFormat, Ticket
+from schemas.tickets import Attachment, Author, BodyFormat, Ticket, Turn
 
 # Before any pattern reads it. What is shown is shorter, quotes and signatures taken out.
 READ_CHARS_MAX = 20_000
@@ -68,15 +68,32 @@ def _listed(attachments: Sequence[Attachment], chars_max: int) -> list[dict[str,
     return [{name: text for name, text in fields.items() if text} for fields in listed]
 
 
+def listed(history: Sequence[Turn]) -> dict[str, Any]:
+    """The variable by which a prompt shows what was said before, if anything was."""
+    turns = [{"from": "customer" if _is_customers(turn) else "company", "text": turn.text} for turn in history]
+    return {"history": turns} if turns else {}
+
+
+def unanswered(history: Sequence[Turn]) -> tuple[str, ...]:
+    """What the customer wrote since the last reply."""
+    replies = (at for at, turn in enumerate(history, start=1) if not _is_customers(turn))
+    return tuple(turn.text for turn in history[max(replies, default=0) :])
+
+
+def _is_customers(turn: Turn) -> bool:
+    return turn.author is Author.CUSTOMER
+
+
 def with_subject(subject: str, text: str) -> str:
     """Some desks repeat the subject as the first line of the body."""
     return text if text.startswith(subject) else f"{subject}\n{text}"
 
 
 def said(variables: Mapping[str, Any]) -> str:
-    """All text of what ``shown`` gives."""
+    """All text of what ``shown`` and ``listed`` give, without what the company said."""
     attached = (text for each in variables.get("attachments", ()) for text in each.values())
-    return "\n".join([variables["subject"], variables["body"], variables.get("quoted", ""), *attached])
+    before = (each["text"] for each in variables.get("history", ()) if each["from"] == "customer")
+    return "\n".join([variables["subject"], variables["body"], variables.get("quoted", ""), *attached, *before])
 
 
 def texts(ticket: Ticket) -> tuple[str, ...]:

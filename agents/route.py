@@ -1,4 +1,4 @@
-"""tickets.drafted -> tickets.routed: send, review or escalate.
+"""tickets.drafted -> tickets.routed: send, review, escalate, or superseded.
 
 Rules may veto towards a person, never towards sending. The grounding check is paid for only where everything else
 would allow sending.
@@ -7,15 +7,16 @@ would allow sending.
 from __future__ import annotations
 
 from agents.confidence import joint
-from agents.contract import Agent, ModelCall, PolicyLookup
+from agents.contract import Agent, ModelCall, PolicyLookup, ThreadLookup
 from agents.evidence import taken_inside, unvouched
 from agents.message import texts
 from agents.signs import CHARS_MAX, repeats_instructions, signs
 from schemas.policy import Mode, TenantPolicy
-from schemas.tickets import Category, Grounding, Priority, Route, Stake, TicketDrafted, TicketRouted
+from schemas.tickets import Author, Category, Grounding, Priority, Route, Stake, Thread, TicketDrafted, TicketRouted
 
 # These cannot wait in the ordinary queue.
 ESCALATED_STAKES = frozenset({Stake.LEGAL, Stake.SECURITY})
+REPLIES_MAX = 3  # without an end, whoever wrote them
 FINDINGS_SHOWN_MAX = 5
 # Whatever reviewers made of such drafts: what misleads a model so far was hardly among them. An attack beside a
 # question does, and an invalid citation costs a draft all confidence.
@@ -35,12 +36,12 @@ NEVER_SENT_CATEGORIES = frozenset(
 )
 
 
-def ask(event: TicketDrafted) -> tuple[PolicyLookup]:
-    return (PolicyLookup(),)
+def ask(event: TicketDrafted) -> tuple[PolicyLookup, ThreadLookup]:
+    return PolicyLookup(), ThreadLookup(event.conversation, event.accepted_at)
 
 
-def follow_up(event: TicketDrafted, policy: TenantPolicy) -> tuple[ModelCall[Grounding], ...]:
-    if escalations(event) or vetoes(event, policy):
+def follow_up(event: TicketDrafted, policy: TenantPolicy, thread: Thread) -> tuple[ModelCall[Grounding], ...]:
+    if escalations(event, thread) or superseded(event, thread) or vetoes(event, policy):
         return ()
     cited = [p for p in event.passages if p.document_id in event.draft.citations]
     return (
@@ -57,16 +58,28 @@ def follow_up(event: TicketDrafted, policy: TenantPolicy) -> tuple[ModelCall[Gro
     )
 
 
-def decide(event: TicketDrafted, policy: TenantPolicy, grounding: Grounding | None = None) -> TicketRouted:
-    route, reasons = rule(event, policy, grounding)
-    confidence = joint(event, policy.calibration, grounding)
-    return TicketRouted.following(event, grounding=grounding, confidence=confidence, route=route, reasons=reasons)
+def decide(
+    event: TicketDrafted, policy: TenantPolicy, thread: Thread, grounding: Grounding | None = None
+) -> TicketRouted:
+    route, reasons = rule(event, policy, thread, grounding)
+    return TicketRouted.following(
+        event,
+        grounding=grounding,
+        confidence=joint(event, policy.calibration, grounding),
+        route=route,
+        reasons=reasons,
+        replies=thread.replies,
+    )
 
 
-def rule(event: TicketDrafted, policy: TenantPolicy, grounding: Grounding | None) -> tuple[Route, tuple[str, ...]]:
+def rule(
+    event: TicketDrafted, policy: TenantPolicy, thread: Thread, grounding: Grounding | None
+) -> tuple[Route, tuple[str, ...]]:
     """The whole decision, with the reasons that a person can read."""
-    if reasons := escalations(event):
+    if reasons := escalations(event, thread):
         return Route.ESCALATE, reasons
+    if reason := superseded(event, thread):
+        return Route.SUPERSEDED, (reason,)
     if reasons := vetoes(event, policy):
         return Route.REVIEW, reasons
     if grounding is None:
@@ -77,11 +90,22 @@ def rule(event: TicketDrafted, policy: TenantPolicy, grounding: Grounding | None
     return Route.SEND, ("low priority, confident, every claim supported",)
 
 
-def escalations(event: TicketDrafted) -> tuple[str, ...]:
+def superseded(event: TicketDrafted, thread: Thread) -> str:
+    """Why nobody needs this draft any more. What needs a person is not lost behind what the customer wrote next."""
+    return "" if event.verdict.needs_person else event.superseded or thread.newer
+
+
+def escalations(event: TicketDrafted, thread: Thread) -> tuple[str, ...]:
     verdict = event.verdict
     reasons = []
     if verdict.wants_human:
         reasons.append("the customer asks for a person")
+    if verdict.complains_again:
+        reasons.append("the customer complains again")
+    if verdict.goes_in_circles:
+        reasons.append("the customer is sent round in circles")
+    if thread.replies >= REPLIES_MAX:
+        reasons.append(f"{thread.replies} replies did not bring it to an end")
     if urgent := sorted(ESCALATED_STAKES.intersection(verdict.stakes)):
         reasons.append(f"high stakes: {', '.join(urgent)}")
     if verdict.priority is Priority.URGENT:
@@ -93,16 +117,19 @@ def vetoes(event: TicketDrafted, policy: TenantPolicy) -> tuple[str, ...]:
     """Every reason, other than grounding, why a person must see the draft first."""
     verdict, draft = event.verdict, event.draft
     foreign = unvouched(draft.body, event.passages)
-    inside = taken_inside(draft.body, event.passages, "\n".join(texts(event.ticket)))
+    inside = taken_inside(draft.body, event.passages, "\n".join(_written(event)))
     internal = [p.document_id for p in event.passages if not p.is_public and p.document_id in draft.citations]
     never = verdict.category in NEVER_SENT_CATEGORIES
     checks = (
         (verdict.high_stakes, f"high stakes: {', '.join(verdict.stakes)}"),
         (policy.mode is Mode.DRAFT, "the tenant is in draft mode"),
+        (policy.halted, "sending is halted for the tenant"),
         (never, f"category {verdict.category} always goes to a person"),
         (
-            not never and policy.mode is not Mode.DRAFT and verdict.category not in policy.graduated,
-            f"category {verdict.category} has not graduated",
+            not never
+            and policy.mode is not Mode.DRAFT
+            and not policy.has_graduated(verdict.category, verdict.language),
+            f"category {verdict.category} has not graduated in {verdict.language}",
         ),
         (verdict.priority is not Priority.LOW, f"priority is {verdict.priority}"),
         *_doubts(event, policy),
@@ -145,12 +172,16 @@ def _doubts(event: TicketDrafted, policy: TenantPolicy) -> tuple[tuple[bool, str
 
 def _suspicions(event: TicketDrafted) -> tuple[str, ...]:
     """Signs that the message, or an article that was read, was made to steer a model."""
-    seen = (sign for text in texts(event.ticket) for sign in signs(text[:CHARS_MAX]))
+    seen = (sign for text in _written(event) for sign in signs(text[:CHARS_MAX]))
     found = [f"the message holds {sign}" for sign in dict.fromkeys(seen)]
     articles = [p.document_id for p in event.passages if signs(f"{p.title}\n{p.heading}\n{p.text}"[:CHARS_MAX])]
     if articles:
         found.append(f"articles hold signs of tampering: {', '.join(dict.fromkeys(articles))}")
     return tuple(found)
+
+
+def _written(event: TicketDrafted) -> tuple[str, ...]:
+    return (*texts(event.ticket), *(turn.text for turn in event.history if turn.author is Author.CUSTOMER))
 
 
 AGENT = Agent(name="route", consumes=TicketDrafted, produces=TicketRouted, ask=ask, follow_up=follow_up, decide=decide)

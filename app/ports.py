@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal, Protocol
 
@@ -16,7 +17,7 @@ import numpy.typing as npt
 
 from agents.contract import Question, TransientError
 from schemas.policy import TenantPolicy
-from schemas.tickets import Passage
+from schemas.tickets import Passage, Thread
 from schemas.usage import Usage
 
 Vector = npt.NDArray[np.float32]
@@ -191,6 +192,11 @@ class Knowledge(Protocol):
 class Policies(Protocol):
     async def policy(self, tenant: str) -> TenantPolicy:
         """Raises PermanentError("unknown_tenant") for a tenant that does not exist."""
+
+
+class Threads(Protocol):
+    async def thread(self, tenant: str, conversation: str, accepted_at: datetime) -> Thread:
+        """What is known of it: messages that no projector has read yet are not."""
 
 
 @dataclass(frozen=True)

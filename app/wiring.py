@@ -47,6 +47,7 @@ from app.store.journal import Journal
 from app.store.ledger import attempts, spend, total
 from app.store.queries import query
 from app.store.retention import expiring
+from app.store.threads import Threads
 from app.verify import controls
 from schemas.policy import TenantPolicy
 from schemas.tickets import Passage
@@ -445,6 +446,7 @@ async def _answerer(
         embedder=embedder,
         knowledge=Knowledge(tenant_pool, model=embedder.model),
         policies=known,
+        threads=Threads(tenant_pool),
         journal=journal,
         prompts=_prompts(settings),
         prices=prices.load(settings.prices_file),

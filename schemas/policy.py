@@ -14,6 +14,7 @@ from schemas.tickets import Category, Confidence, Language
 # Each policy in memory holds them; isotonic steps are few, whatever the number of reviews.
 STEPS_MAX = 20
 CURVES_MAX = 20
+GRADUATED_MAX = 500
 
 
 class Mode(StrEnum):
@@ -48,12 +49,23 @@ class Calibration(Value):
     curves: Annotated[tuple[Curve, ...], Field(min_length=1, max_length=CURVES_MAX)]
 
 
+class Graduated(Value):
+    """Opened by a person: replies of low priority in this category and locale may be sent."""
+
+    category: Category
+    locale: Language = Field(description="as the verdict names the customer's language")
+
+
 class TenantPolicy(Value):
-    """A new tenant is in draft mode with no graduated category and no calibration."""
+    """A new tenant is in draft mode with nothing graduated and no calibration."""
 
     tenant: TenantId
     mode: Mode = Mode.DRAFT
-    graduated: tuple[Category, ...] = Field(default=(), description="categories whose replies may be sent")
+    graduated: tuple[Graduated, ...] = Field(default=(), max_length=GRADUATED_MAX)
+    halted: bool = Field(default=False, description="the auditor, or a person, stopped all sending")
     confidence_min: float = Field(default=0.9, ge=0, le=1)
     calibration: Calibration | None = Field(default=None, description="None: confidence is uncalibrated")
     mask_personal_data: bool = Field(default=False, description="before a ticket's text goes to a provider")
+
+    def has_graduated(self, category: Category, locale: str) -> bool:
+        return any(one.category is category and one.locale == locale for one in self.graduated)

@@ -101,6 +101,31 @@ def _first_questions(given: Any) -> Any:
     return tuple(each for each in texts if each != "")[:QUESTIONS_MAX]
 
 
+class Author(StrEnum):
+    CUSTOMER = "customer"
+    AGENT = "agent"  # a person of the company
+    DESKSTREAM = "deskstream"
+
+
+TURNS_MAX = 8
+TURN_CHARS_MAX = 1_500
+
+
+class Turn(Value):
+    """One message of a conversation, or its beginning."""
+
+    author: Author
+    text: str = Field(max_length=TURN_CHARS_MAX)
+
+
+class Thread(Value):
+    """A conversation around one message of it, as it stands now."""
+
+    before: tuple[Turn, ...] = Field(default=(), max_length=TURNS_MAX, description="the latest, oldest first")
+    replies: int = Field(default=0, ge=0, description="that the customer had before this message, by whomever")
+    newer: str = Field(default="", max_length=200, description="what came after this message; empty where nothing did")
+
+
 class Verdict(Value):
     """What a ticket is about, as the classifier sees it."""
 
@@ -110,6 +135,8 @@ class Verdict(Value):
     language: Language
     stakes: tuple[Stake, ...] = Field(default=(), max_length=6)
     wants_human: bool = Field(default=False, description="the customer asks for a person")
+    complains_again: bool = Field(default=False, description="of what they complained of before")
+    goes_in_circles: bool = Field(default=False, description="answers repeat, or lead back to where they came from")
     questions: Annotated[tuple[str, ...], BeforeValidator(_first_questions), Field(max_length=QUESTIONS_MAX)] = Field(
         default=(), description="what is asked, where it is more than one thing, in the customer's language"
     )
@@ -118,6 +145,11 @@ class Verdict(Value):
     @property
     def high_stakes(self) -> bool:
         return bool(self.stakes)
+
+    @property
+    def needs_person(self) -> bool:
+        """Whatever else is true of the ticket."""
+        return self.high_stakes or self.wants_human or self.complains_again or self.goes_in_circles
 
 
 class Audience(StrEnum):
@@ -186,6 +218,12 @@ class JointConfidence(Value):
     )
 
 
+History = Annotated[tuple[Turn, ...], Field(max_length=TURNS_MAX, description="before this message, oldest first")]
+Superseded = Annotated[
+    str, Field(max_length=200, description="why nobody needs this draft any more; nothing was asked of a model then")
+]
+
+
 class TicketReceived(Event):
     TOPIC: ClassVar[str] = "tickets.raw"
     ticket: Ticket
@@ -195,6 +233,7 @@ class TicketClassified(Event):
     TOPIC: ClassVar[str] = "tickets.classified"
     ticket: Ticket
     verdict: Verdict
+    history: History = ()
 
 
 class TicketEnriched(Event):
@@ -202,6 +241,8 @@ class TicketEnriched(Event):
     ticket: Ticket
     verdict: Verdict
     passages: tuple[Passage, ...] = Field(max_length=20)
+    history: History = ()
+    superseded: Superseded = ""
 
 
 class TicketDrafted(Event):
@@ -210,6 +251,8 @@ class TicketDrafted(Event):
     verdict: Verdict
     passages: tuple[Passage, ...] = Field(max_length=20)
     draft: Draft
+    history: History = ()
+    superseded: Superseded = ""
 
 
 class TicketRouted(Event):
@@ -222,3 +265,5 @@ class TicketRouted(Event):
     confidence: JointConfidence | None = Field(default=None, description="None from before it was joined")
     route: Route
     reasons: tuple[str, ...] = Field(min_length=1, max_length=20)
+    history: History = ()
+    replies: int = Field(default=0, ge=0, description="that the customer had before this message")

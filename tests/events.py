@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from agents.confidence import FORMULA
-from schemas.policy import Calibration, Curve, Mode, TenantPolicy
+from schemas.policy import Calibration, Curve, Graduated, Mode, TenantPolicy
 from schemas.tickets import (
     Category,
     Draft,
     Passage,
     Priority,
     Sentiment,
+    Thread,
     Ticket,
     TicketClassified,
     TicketDrafted,
@@ -21,6 +22,7 @@ from schemas.tickets import (
     Verdict,
 )
 
+ALONE = Thread()
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 
@@ -90,5 +92,10 @@ def calibration(confidence: float = 0.99, **fields: Any) -> Calibration:
 
 def open_policy(**fields: Any) -> TenantPolicy:
     """A policy under which a low-priority how-to question may be sent."""
-    known = {"tenant": "acme", "mode": Mode.AUTO, "graduated": (Category.HOW_TO,), "calibration": calibration()}
+    known = {
+        "tenant": "acme",
+        "mode": Mode.AUTO,
+        "graduated": (Graduated(category=Category.HOW_TO, locale="en"),),
+        "calibration": calibration(),
+    }
     return TenantPolicy.model_validate({**known, **fields})

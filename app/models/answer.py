@@ -17,7 +17,7 @@ import numpy as np
 import orjson
 from pydantic import BaseModel, ValidationError
 
-from agents.contract import ModelCall, PermanentError, PolicyLookup, Question, Search, TransientError
+from agents.contract import ModelCall, PermanentError, PolicyLookup, Question, Search, ThreadLookup, TransientError
 from app.models.errors import charged
 from app.models.guard import PLACE_S_MAX, Guard
 from app.models.masking import Mask
@@ -37,6 +37,7 @@ from app.ports import (
     LedgerRow,
     Policies,
     Run,
+    Threads,
 )
 from schemas.usage import Usage
 
@@ -44,7 +45,7 @@ _ATTEMPTS_MAX = 2  # the first answer and one repair
 _EMBED_TIMEOUT_S = 120.0
 _ERRORS_SHOWN_MAX = 3
 # Or drawn from what the customer wrote.
-_OF_THE_CUSTOMER = ("subject", "body", "quoted", "attachments", "questions", "reply", "correction")
+_OF_THE_CUSTOMER = ("subject", "body", "quoted", "attachments", "questions", "history", "reply", "correction")
 _BAD_ANSWER_CHARS_MAX = 4_000
 # How long an intent outlasts its call's own time: the wait for a place, and the work around the call. Were it shorter,
 # somebody else could make the call while it is still under way.
@@ -91,6 +92,7 @@ class ModelAnswerer:
     embedder: Embedder
     knowledge: Knowledge
     policies: Policies
+    threads: Threads
     journal: Journal
     prompts: PromptLibrary
     prices: Prices
@@ -109,6 +111,8 @@ class ModelAnswerer:
                 return await self._search(question, context)
             case PolicyLookup():
                 return Answered(await self.policies.policy(context.tenant))
+            case ThreadLookup(conversation, accepted_at):
+                return Answered(await self.threads.thread(context.tenant, conversation, accepted_at))
 
     async def _mask(self, tenant: str) -> Mask | None:
         return Mask() if (await self.policies.policy(tenant)).mask_personal_data else None

@@ -28,7 +28,7 @@ _PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 _GUIDELINES = "{{guidelines}}"
 _DIGEST_CHARS = 12
 # Composed of these variables, in this order, each as one JSON value.
-_CUSTOMER_FIELDS = ("subject", "body", "quoted", "attachments", "questions")
+_CUSTOMER_FIELDS = ("subject", "body", "quoted", "attachments", "questions", "history")
 _ALWAYS = frozenset({"subject", "body"})
 _VARIABLES = frozenset({*_CUSTOMER_FIELDS, "passages", "reply", "language", "category", "correction"})
 _ESCAPES = ((b"&", b"\\u0026"), (b"<", b"\\u003c"), (b">", b"\\u003e"))

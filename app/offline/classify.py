@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -55,11 +55,29 @@ def _key(training_file: Path) -> str:
 
 
 async def classify(chat: Chat, embedder: Embedder, classifier: Classifier) -> dict[str, Any]:
-    assert chat.customer is not None
-    text = chat.customer.text
-    vector = (await embedder.embed([text], "query", Urgency.QUERY))[0]
-    found = verdict(text, vector, classifier, letter_opinion(text))
-    return {**found, "questions": asked(chat.customer.subject, chat.customer.body)}
+    """The verdict on all that has no answer yet. What an earlier message had at stake still is."""
+    customer = chat.customer
+    assert customer is not None
+    texts = [customer.text, *customer.since, *customer.before]
+    vectors = await embedder.embed(texts, "query", Urgency.QUERY)
+    found, *earlier = [
+        verdict(text, vector, classifier, letter_opinion(text)) for text, vector in zip(texts, vectors, strict=True)
+    ]
+    unanswered = (found, *earlier[: len(customer.since)])
+    answered_vectors = vectors[len(unanswered) :]
+    return {
+        **found,
+        "stakes": [stake.value for stake in Stake if any(stake.value in one["stakes"] for one in unanswered)],
+        "wants_human": any(one["wants_human"] for one in unanswered),
+        "complains_again": _complains(found) and any(map(_complains, earlier)),
+        # The same again, though it was answered.
+        "goes_in_circles": bool((answered_vectors @ vectors[0] >= training.NEAR_DUPLICATE).any()),
+        "questions": asked(customer.subject, customer.body),
+    }
+
+
+def _complains(found: Mapping[str, Any]) -> bool:
+    return Stake.COMPLAINT.value in found["stakes"]
 
 
 def asked(subject: str, body: str) -> list[str]:

@@ -50,6 +50,8 @@ def _verdict(draw: bytes) -> dict[str, Any]:
         "language": _LANGUAGES[draw[4] % len(_LANGUAGES)],
         "stakes": stakes,
         "wants_human": not harmless and draw[5] < 26,
+        "complains_again": not harmless and draw[7] < 13,
+        "goes_in_circles": not harmless and 13 <= draw[7] < 26,
         "questions": [],
         "confidence": round(0.5 + draw[6] / 510, 2),
     }

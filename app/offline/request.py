@@ -10,7 +10,7 @@ from typing import Any, Literal
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
-from schemas.tickets import QUESTIONS_MAX, Language
+from schemas.tickets import QUESTIONS_MAX, TURNS_MAX, Language
 
 Task = Literal["classify", "draft", "ground"]
 
@@ -42,12 +42,14 @@ class Customer:
     quoted: str = ""
     attached: tuple[str, ...] = ()
     questions: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()  # what they wrote and were answered, oldest first
+    since: tuple[str, ...] = ()  # what they wrote since the last answer
 
     @property
     def text(self) -> str:
-        """All that came with the message, the customer's own words first, without a subject that the body repeats."""
+        """All that has no answer yet, the customer's own words first, without a subject that the body repeats."""
         text = self.body if self.body.startswith(self.subject) else f"{self.subject}\n{self.body}"
-        return "\n".join([text, *filter(None, (self.quoted, *self.attached))])[:QUERY_CHARS_MAX]
+        return "\n".join([text, *self.since, *filter(None, (self.quoted, *self.attached))])[:QUERY_CHARS_MAX]
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,17 @@ def _customer(value: Any) -> Customer | None:
     questions = _list(value, "questions", QUESTIONS_MAX)
     if not all(isinstance(question, str) for question in questions):
         raise BadRequest("<customer_message>: questions must be strings")
-    return Customer(subject, body, quoted, tuple("\n".join(filter(None, each)) for each in attached), tuple(questions))
+    attached_texts = tuple("\n".join(filter(None, each)) for each in attached)
+    return Customer(subject, body, quoted, attached_texts, tuple(questions), *_history(value))
+
+
+def _history(value: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The customer's earlier messages: those that were answered, and those that were not."""
+    turns = [_texts(row, ("from", "text"), "<customer_message> history") for row in _list(value, "history", TURNS_MAX)]
+    replies = (at for at, (author, _) in enumerate(turns, start=1) if author != "customer")
+    answered = max(replies, default=0)
+    own = [(at, text) for at, (author, text) in enumerate(turns, start=1) if author == "customer"]
+    return tuple(text for at, text in own if at < answered), tuple(text for at, text in own if at > answered)
 
 
 def _list(value: Mapping[str, Any], name: str, most: int) -> list[Any]:

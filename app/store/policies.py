@@ -58,11 +58,11 @@ class Kept:
 
 
 async def create_tenant(pool: Pool, policy: TenantPolicy, *, name: str | None = None) -> bool:
-    """Create the tenant; False, and nothing changed, where it exists already."""
+    """Create the tenant; False, and nothing changed, where it exists already. Nothing has graduated at first."""
     async with pool.transaction(policy.tenant) as connection:
         row = await connection.fetchrow(
-            query("create_tenant"), policy.tenant, name or policy.tenant, policy.mode, list(policy.graduated),
-            policy.confidence_min, policy.mask_personal_data,
+            query("create_tenant"), policy.tenant, name or policy.tenant, policy.mode, policy.confidence_min,
+            policy.mask_personal_data,
         )  # fmt: skip
     return row is not None
 
@@ -98,7 +98,7 @@ async def kept_calibration(pool: Pool, tenant: str) -> Kept | None:
 
 def _policy(row: Mapping[str, Any]) -> TenantPolicy:
     calibration = None if row["version"] is None else _calibration(row)
-    return TenantPolicy.model_validate({**row, "calibration": calibration})
+    return TenantPolicy.model_validate({**row, "graduated": orjson.loads(row["graduated"]), "calibration": calibration})
 
 
 def _calibration(row: Mapping[str, Any]) -> Calibration:

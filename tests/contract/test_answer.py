@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -36,9 +37,9 @@ from app.ports import (
     Vector,
 )
 from schemas.policy import TenantPolicy
-from schemas.tickets import Attachment, Ticket
+from schemas.tickets import Attachment, Thread, Ticket
 from schemas.usage import Usage
-from tests.events import enriched, passage, received, verdict
+from tests.events import ALONE, enriched, passage, received, verdict
 
 CONTEXT = CallContext("acme", "classify", "e1", "e1", 0, 0)
 GOOD = verdict().model_dump_json()
@@ -118,15 +119,21 @@ class Policies:
         return TenantPolicy(tenant=tenant, mask_personal_data=tenant == "discreet")
 
 
+class Threads:
+    async def thread(self, tenant: str, conversation: str, accepted_at: datetime) -> Thread:
+        return ALONE
+
+
 def answerer(chat: Chat, journal: Journal | None = None) -> ModelAnswerer:
     return ModelAnswerer(
-        chat=chat, embedder=Embedder(), knowledge=Knowledge(), policies=Policies(), journal=journal or Journal(),
+        chat=chat, embedder=Embedder(), knowledge=Knowledge(), policies=Policies(), threads=Threads(),
+        journal=journal or Journal(),
         prompts=PromptLibrary(cache_control=False, json_schema=True), prices=Prices({}), guard=Guard(),
         models={"classify": "claude-haiku-4-5", "draft": "claude-sonnet-4-6"}, label=lambda model: model,
     )  # fmt: skip
 
 
-(QUESTION,) = classify.ask(received())
+(QUESTION,) = classify.follow_up(received(), ALONE)
 
 
 async def test_a_valid_answer_is_validated_priced_and_kept() -> None:
@@ -199,7 +206,10 @@ async def test_a_repair_is_told_what_is_missing_and_what_is_wrong() -> None:
     chat = Chat(['{"category": "pizza"}', GOOD])
     await answerer(chat).answer(QUESTION, CONTEXT)
     told = chat.asked[1].messages[-1]["content"]
-    missing = "priority, sentiment, language, stakes, wants_human, questions, confidence: missing"
+    missing = (
+        "priority, sentiment, language, stakes, wants_human, complains_again, goes_in_circles, questions, confidence: "
+        "missing"
+    )
     assert missing in told and "category:" in told
     assert told.count("priority") == 1
 

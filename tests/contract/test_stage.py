@@ -20,7 +20,7 @@ from app.stage import StageHandler, admit
 from schemas.event import Event
 from schemas.policy import TenantPolicy
 from schemas.usage import Usage
-from tests.events import enriched, received, verdict
+from tests.events import ALONE, enriched, received, verdict
 
 
 @dataclass
@@ -111,16 +111,21 @@ def handler(answers: list[Any], *, agent: Agent = classify.AGENT, claims: Claims
     return staged(agent, Answers(answers), claims)
 
 
+def classifying(answer: Any) -> list[Any]:
+    """The answers to its questions, of which the second is paid."""
+    return [Answered(ALONE), answer]
+
+
 async def test_a_record_becomes_the_next_event_and_its_usage() -> None:
-    usage, following = await handler([verdict()])(record(received()))
+    usage, following = await handler(classifying(verdict()))(record(received()))
     assert (usage.topic, following.topic) == ("llm.usage", "tickets.classified")
     assert orjson.loads(usage.value or b"")["cost_usd"] == "0.00001"
     assert following.key == b"acme/c1"
 
 
 async def test_the_same_record_handled_twice_gives_the_same_bytes() -> None:
-    first = await handler([verdict()])(record(received()))
-    second = await handler([verdict()])(record(received()))
+    first = await handler(classifying(verdict()))(record(received()))
+    second = await handler(classifying(verdict()))(record(received()))
     assert [o.value for o in first] == [o.value for o in second]
 
 
@@ -130,7 +135,7 @@ async def test_a_repeat_is_dropped_before_it_costs_anything() -> None:
 
 
 async def test_the_same_place_again_goes_on() -> None:
-    assert len(await handler([verdict()], claims=Claims("same"))(record(received()))) == 2
+    assert len(await handler(classifying(verdict()), claims=Claims("same"))(record(received()))) == 2
 
 
 async def test_an_id_used_again_with_other_content_is_refused() -> None:
@@ -190,7 +195,7 @@ async def test_nothing_was_spent_on_a_record_that_cannot_be_read() -> None:
 async def test_only_an_answer_that_came_late_is_told_outside_of_the_record_s_own_transaction() -> None:
     late = Late()
     answered = Answered(verdict(), (row("in-time"), replace(row("late"), late=True)))
-    outputs = await staged(classify.AGENT, Answers([answered]), late=late)(record(received()))
+    outputs = await staged(classify.AGENT, Answers(classifying(answered)), late=late)(record(received()))
     ((partition, sent),) = late.sent
     assert (partition, orjson.loads(sent.value or b"")["call_id"]) == (0, "late")
     assert len(outputs) == 3  # committed with the record too, if it is still this worker's
@@ -208,7 +213,7 @@ async def test_a_provider_that_is_away_is_waited_for() -> None:
 
 
 async def test_a_replay_has_its_own_number_in_claim_context_and_output() -> None:
-    claims, answers = Claims(), Answers([verdict()])
+    claims, answers = Claims(), Answers(classifying(verdict()))
     stage = staged(classify.AGENT, answers, claims)
     following = (await stage(record(received(), replay=2)))[-1]
     assert (claims.claimed[0]["replay"], answers.asked[0][1].replay) == (2, 2)

@@ -17,11 +17,16 @@ from app.offline.extract import draft as extract
 from app.offline.ground import ground
 from app.offline.heads import Classifier
 from app.offline.request import parse_chat
+from schemas.policy import Graduated, TenantPolicy
 from schemas.tickets import Category, Passage, Ticket, TicketRouted
-from tests.events import open_policy, received
+from tests.events import ALONE, open_policy, received
 
 LIBRARY = PromptLibrary(cache_control=False, json_schema=True)
-EVERYTHING_ALLOWED = open_policy(graduated=tuple(Category), confidence_min=0.3)
+
+
+def everything_allowed(language: str) -> TenantPolicy:
+    graduated = tuple(Graduated(category=category, locale=language) for category in Category)
+    return open_policy(graduated=graduated, confidence_min=0.3)
 
 
 @dataclass(frozen=True)
@@ -31,14 +36,15 @@ class OfflineModel:
 
     async def route(self, ticket: Ticket, passages: tuple[Passage, ...]) -> TicketRouted:
         first = received(ticket=ticket, event_id=ticket.ticket_id)
-        (question,) = classify.ask(first)
-        classified = classify.decide(first, await self.answer(question))
-        enriched = enrich.decide(classified, passages)
+        (question,) = classify.follow_up(first, ALONE)
+        classified = classify.decide(first, ALONE, await self.answer(question))
+        enriched = enrich.decide(classified, passages, ALONE)
         answers = [await self.answer(question) for question in draft.ask(enriched)]
         answers += [await self.answer(question) for question in draft.follow_up(enriched, *answers)]
         drafted = draft.decide(enriched, *answers)
-        checks = [await self.answer(question) for question in route.follow_up(drafted, EVERYTHING_ALLOWED)]
-        return route.decide(drafted, EVERYTHING_ALLOWED, *checks)
+        policy = everything_allowed(classified.verdict.language)
+        checks = [await self.answer(question) for question in route.follow_up(drafted, policy, ALONE)]
+        return route.decide(drafted, policy, ALONE, *checks)
 
     async def answer(self, call: ModelCall[Any]) -> Any:
         rendered = LIBRARY.render(call)

@@ -13,7 +13,7 @@ from agents import classify, draft, route
 from agents.contract import ModelCall
 from app.models.prompts import PromptLibrary
 from schemas.tickets import QUESTION_CHARS_MAX, Draft, TicketDrafted, TicketEnriched
-from tests.events import drafted, enriched, open_policy, received, verdict
+from tests.events import ALONE, drafted, enriched, open_policy, received, verdict
 from tests.injection.corpus import PUBLIC, QUESTION, Attack, attacks, public
 
 LIBRARY = PromptLibrary(cache_control=False, json_schema=True)
@@ -40,9 +40,9 @@ def calls(attack: Attack) -> list[ModelCall[object]]:
         enriched(ticket=ticket, passages=attack.passages, verdict=verdict(questions=questions)) for ticket in tickets
     ]
     return [
-        *(classify.ask(received(ticket=ticket))[0] for ticket in tickets),
+        *(classify.follow_up(received(ticket=ticket), ALONE)[0] for ticket in tickets),
         *(draft.ask(event)[0] for event in events),
-        *route.follow_up(echoing(attack), open_policy()),
+        *route.follow_up(echoing(attack), open_policy(), ALONE),
     ]
 
 

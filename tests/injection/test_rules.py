@@ -8,7 +8,7 @@ import pytest
 
 from agents import draft, route
 from schemas.tickets import Claim, Grounding, Route, TicketDrafted
-from tests.events import enriched, open_policy
+from tests.events import ALONE, enriched, open_policy
 from tests.injection.corpus import PUBLIC, Attack, attacks
 
 SUPPORTED = Grounding(claims=(Claim(text="x", supported=True, document_id=PUBLIC[0]),))
@@ -23,7 +23,7 @@ def obeyed(attack: Attack, said: str) -> TicketDrafted:
 
 
 def route_of(attack: Attack, said: str) -> Route:
-    return route.rule(obeyed(attack, said), open_policy(), SUPPORTED)[0]
+    return route.rule(obeyed(attack, said), open_policy(), ALONE, SUPPORTED)[0]
 
 
 @pytest.mark.parametrize("attack", [a for a in ATTACKS if BY_FORM.match(a.kind)], ids=lambda attack: attack.id)

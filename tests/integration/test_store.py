@@ -12,7 +12,6 @@ from agents.contract import PermanentError, TransientError
 from app.store.database import Pool, connect, migrate, revision
 from app.store.policies import Policies, create_tenant
 from schemas.policy import Mode, TenantPolicy
-from schemas.tickets import Category
 
 
 async def tenant_of(pool: Pool, **fields: object) -> str:
@@ -97,13 +96,9 @@ async def test_a_new_tenant_is_in_draft_mode_with_no_graduated_category(app_pool
 
 
 async def test_a_policy_reads_back_as_it_was_written(app_pool: Pool) -> None:
-    tenant = await tenant_of(
-        app_pool, mode=Mode.AUTO, graduated=(Category.HOW_TO,), confidence_min=0.75, mask_personal_data=True
-    )
+    tenant = await tenant_of(app_pool, mode=Mode.AUTO, confidence_min=0.75, mask_personal_data=True)
     policy = await Policies(app_pool).policy(tenant)
-    assert policy == TenantPolicy(
-        tenant=tenant, mode=Mode.AUTO, graduated=(Category.HOW_TO,), confidence_min=0.75, mask_personal_data=True
-    )
+    assert policy == TenantPolicy(tenant=tenant, mode=Mode.AUTO, confidence_min=0.75, mask_personal_data=True)
 
 
 async def test_a_tenant_that_exists_is_left_as_it_is(app_pool: Pool) -> None:

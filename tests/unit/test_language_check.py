@@ -7,7 +7,7 @@ import pytest
 from agents import classify
 from agents.language import checked
 from schemas.tickets import Ticket
-from tests.events import received, verdict
+from tests.events import ALONE, received, verdict
 
 GERMAN = "Ich kann mich seit gestern nicht mehr in meinem Konto anmelden."
 
@@ -18,7 +18,7 @@ def test_clear_letters_overrule_the_classifier() -> None:
 
 def test_the_classified_event_carries_the_checked_language() -> None:
     event = received(ticket=Ticket(ticket_id="t", subject="Anmeldung", body=GERMAN))
-    assert classify.decide(event, verdict(language="fr")).verdict.language == "de"
+    assert classify.decide(event, ALONE, verdict(language="fr")).verdict.language == "de"
 
 
 @pytest.mark.parametrize(

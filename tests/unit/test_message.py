@@ -23,7 +23,7 @@ from agents.message import (
     texts,
 )
 from schemas.tickets import Attachment, BodyFormat, Ticket
-from tests.events import classified, drafted, enriched, open_policy, received
+from tests.events import ALONE, classified, drafted, enriched, open_policy, received
 
 OWN = "How do I print a note without the comments?"
 OUTLOOK = (
@@ -165,7 +165,7 @@ def test_the_search_is_for_the_customers_own_words() -> None:
 
 
 def test_models_are_shown_the_rest_apart_and_files_within_a_limit() -> None:
-    classifying, drafting = classify.ask(received(ticket=TICKET))[0], draft.ask(enriched(ticket=TICKET))[0]
+    classifying, drafting = classify.follow_up(received(ticket=TICKET), ALONE)[0], draft.ask(enriched(ticket=TICKET))[0]
     assert classifying.variables["body"] == OWN and drafting.variables["body"] == f"{OWN}\n\nAnn Lee"
     for call, most in ((classifying, classify.ATTACHED_CHARS_MAX), (drafting, draft.ATTACHED_CHARS_MAX)):
         files = call.variables["attachments"]

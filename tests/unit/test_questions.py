@@ -10,7 +10,7 @@ from app.offline.classify import asked
 from app.offline.extract import Candidate, answers
 from app.offline.sentences import questions
 from schemas.tickets import QUESTION_CHARS_MAX, QUESTIONS_MAX, Route, Verdict
-from tests.events import drafted, enriched, open_policy, verdict
+from tests.events import ALONE, drafted, enriched, open_policy, verdict
 
 TWO = ("How do I print?", "How do I share?")
 
@@ -52,7 +52,7 @@ def test_of_a_repaired_draft_the_last_reply_counts() -> None:
 
 def test_an_open_question_keeps_a_reply_from_being_sent() -> None:
     event = drafted(draft=draft.decide(enriched(verdict=verdict(questions=TWO)), reply((2,))).draft)
-    assert route.rule(event, open_policy(), None) == (Route.REVIEW, ("some questions are left open",))
+    assert route.rule(event, open_policy(), ALONE, None) == (Route.REVIEW, ("some questions are left open",))
 
 
 def test_a_classifier_that_lists_too_many_or_too_long_questions_is_not_asked_again() -> None:

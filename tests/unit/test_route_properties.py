@@ -1,13 +1,29 @@
 """The rule over all its inputs: what must never be sent."""
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents import route
+from agents import draft, route
 from agents.confidence import FORMULA, joint
-from schemas.policy import Calibration, Mode, TenantPolicy
-from schemas.tickets import Category, Claim, Draft, Grounding, Priority, Route, Sentiment, Stake, Verdict
-from tests.events import calibration, drafted, open_policy, passage, verdict
+from agents.draft import Reply
+from schemas.policy import Calibration, Graduated, Mode, TenantPolicy
+from schemas.tickets import (
+    Category,
+    Claim,
+    Draft,
+    Grounding,
+    Priority,
+    Route,
+    Sentiment,
+    Stake,
+    Thread,
+    TicketDrafted,
+    TicketEnriched,
+    Verdict,
+)
+from tests.events import ALONE, calibration, drafted, open_policy, passage, verdict
 
 verdicts = st.builds(
     Verdict,
@@ -17,6 +33,8 @@ verdicts = st.builds(
     language=st.sampled_from(["en", "de", "ja"]),
     stakes=st.lists(st.sampled_from(Stake), max_size=2, unique=True).map(tuple),
     wants_human=st.booleans(),
+    complains_again=st.booleans(),
+    goes_in_circles=st.booleans(),
     confidence=st.floats(0, 1),
 )
 drafts = st.builds(
@@ -26,7 +44,10 @@ drafts = st.builds(
 )  # fmt: skip
 policies = st.builds(
     TenantPolicy, tenant=st.just("acme"), mode=st.sampled_from(Mode),
-    graduated=st.lists(st.sampled_from(Category), unique=True).map(tuple), confidence_min=st.floats(0, 1),
+    graduated=st.lists(
+        st.builds(Graduated, category=st.sampled_from(Category), locale=st.sampled_from(["en", "de"])), unique=True
+    ).map(tuple),
+    halted=st.booleans(), confidence_min=st.floats(0, 1),
     calibration=st.none() | st.builds(calibration, st.floats(0, 1), formula=st.sampled_from([FORMULA, FORMULA - 1])),
 )  # fmt: skip
 groundings = st.none() | st.builds(
@@ -35,46 +56,116 @@ groundings = st.none() | st.builds(
 passages = st.sampled_from([(), (passage(),)])
 
 
-@given(verdicts, drafts, policies, groundings, passages)
-def test_what_is_sent_has_passed_every_check(verdict, draft, policy, grounding, found) -> None:  # type: ignore[no-untyped-def]
-    event = drafted(verdict=verdict, draft=draft, passages=found)
-    decided, reasons = route.rule(event, policy, grounding)
-    assert reasons
+threads = st.builds(
+    Thread, replies=st.integers(0, 5), newer=st.sampled_from(["", "the customer wrote again", "a person replied"])
+)
+inputs = st.tuples(
+    st.builds(
+        lambda superseded, **parts: drafted(**parts).model_copy(update={"superseded": superseded}),
+        verdict=verdicts, draft=drafts, passages=passages, superseded=st.sampled_from(["", "the customer wrote again"]),
+    ),
+    policies, threads, groundings,
+)  # fmt: skip
+Inputs = tuple[TicketDrafted, TenantPolicy, Thread, Grounding | None]
+
+
+@given(inputs)
+def test_what_is_sent_has_passed_every_check(given_: Inputs) -> None:
+    event, policy, thread, grounding = given_
+    verdict, draft = event.verdict, event.draft
+    decided, reasons = route.rule(*given_)
+    assert reasons and all(reasons)
     if decided is not Route.SEND:
         return
-    assert not verdict.stakes and not verdict.wants_human
+    assert not verdict.stakes and not verdict.needs_person
     assert verdict.priority is Priority.LOW and verdict.category not in route.NEVER_SENT_CATEGORIES
-    assert policy.mode is Mode.AUTO and verdict.category in policy.graduated
+    assert policy.mode is Mode.AUTO and not policy.halted
+    assert Graduated(category=verdict.category, locale=verdict.language) in policy.graduated
     confidence = joint(event, policy.calibration, grounding).calibrated
     assert confidence is not None and confidence >= policy.confidence_min
     assert verdict.confidence >= policy.confidence_min and draft.confidence >= route.DRAFT_CONFIDENCE_MIN
-    assert draft.citations and not draft.unanswered and not draft.unfounded and found
+    assert draft.citations and not draft.unanswered and not draft.unfounded and event.passages
     assert grounding is not None and grounding.supported
+    assert not event.superseded and not thread.newer and thread.replies < route.REPLIES_MAX
+
+
+def altered(given_: Inputs, **verdict: Any) -> Inputs:
+    event, *others = given_
+    changed = event.verdict.model_copy(update=verdict)
+    return (event.model_copy(update={"verdict": changed}), *others)  # type: ignore[return-value]
+
+
+def sendable(*, confidence: float = 0.99, **policy: Any) -> Inputs:
+    event = drafted(verdict=verdict(confidence=confidence))
+    return event, open_policy(**policy), ALONE, Grounding(claims=(Claim(text="x", supported=True),))
+
+
+def test_the_properties_start_from_what_would_be_sent() -> None:
+    assert route.rule(*sendable())[0] is Route.SEND
+
+
+@given(inputs | st.just(sendable()), st.lists(st.sampled_from(Stake), min_size=1, unique=True))
+def test_high_stakes_never_send(given_: Inputs, stakes: list[Stake]) -> None:
+    assert route.rule(*altered(given_, stakes=tuple(stakes)))[0] in {Route.REVIEW, Route.ESCALATE}
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.sampled_from([None, calibration(formula=FORMULA + 1)]))
 def test_uncalibrated_never_sends(limit: float, sure: float, none: Calibration | None) -> None:
     """Without a calibration, or with one that was fitted on another formula, where all else would allow it."""
-    draft = Draft(body="Press Ctrl+P.", citations=("printing",), confidence=sure)
-    policy = open_policy(calibration=none, confidence_min=limit)
-    supported = Grounding(claims=(Claim(text="x", supported=True),))
-    decided = route.decide(drafted(draft=draft, verdict=verdict(confidence=sure)), policy, supported)
+    decided = route.decide(*sendable(confidence=sure, calibration=none, confidence_min=limit))
     assert decided.route is Route.REVIEW
     assert decided.confidence is not None and decided.confidence.calibrated is None
 
 
-@given(verdicts, drafts, policies, groundings)
-def test_asking_for_a_person_always_escalates(verdict, draft, policy, grounding) -> None:  # type: ignore[no-untyped-def]
-    event = drafted(verdict=verdict.model_copy(update={"wants_human": True}), draft=draft)
-    assert route.rule(event, policy, grounding)[0] is Route.ESCALATE
+@given(inputs | st.just(sendable()), st.sampled_from(["elsewhere", "rules"]))
+def test_an_invalid_citation_never_sends(given_: Inputs, cited: str) -> None:
+    """What was not found, or is for the company's people only; also where the draft was asked for a second time."""
+    event, *others = given_
+    found = (*event.passages, passage("rules", audience="internal"))
+    reply = Reply(reply=event.draft.body, citations=(*event.draft.citations, cited), confidence=1)
+    asked = TicketEnriched.following(event, passages=found)
+    assert route.rule(draft.decide(asked, reply, reply), *others)[0] is not Route.SEND  # type: ignore[arg-type]
 
 
-@given(verdicts, drafts, policies)
-def test_no_check_is_paid_for_where_its_answer_cannot_matter(verdict, draft, policy) -> None:  # type: ignore[no-untyped-def]
-    event = drafted(verdict=verdict, draft=draft)
+@given(inputs | st.just(sendable()), st.sampled_from(["wants_human", "complains_again", "goes_in_circles"]))
+def test_asking_for_a_person_a_repeated_complaint_and_a_loop_escalate(given_: Inputs, sign: str) -> None:
+    """Whatever came after it, in every mode."""
+    assert route.rule(*altered(given_, **{sign: True}))[0] is Route.ESCALATE
+
+
+@given(inputs | st.just(sendable()), st.integers(3, 50))
+def test_three_replies_without_an_end_escalate(given_: Inputs, replies: int) -> None:
+    event, policy, thread, grounding = given_
+    answered_often = thread.model_copy(update={"replies": replies})
+    assert route.rule(event, policy, answered_often, grounding)[0] is Route.ESCALATE
+
+
+@given(inputs | st.just(sendable()))
+def test_draft_mode_and_a_halt_send_nothing(given_: Inputs) -> None:
+    event, policy, *others = given_
+    for stopped in ({"mode": Mode.DRAFT}, {"halted": True}):
+        assert route.rule(event, policy.model_copy(update=stopped), *others)[0] is not Route.SEND  # type: ignore[arg-type]
+
+
+@given(inputs)
+def test_a_superseded_ticket_ends_so_unless_it_needs_a_person(given_: Inputs) -> None:
+    event, _, thread, _ = given_
+    decided, _ = route.rule(*given_)
+    is_stale = bool(event.superseded or thread.newer)
+    if event.verdict.needs_person:
+        assert decided is not Route.SUPERSEDED
+    elif is_stale:
+        assert decided in {Route.SUPERSEDED, Route.ESCALATE}
+    else:
+        assert decided is not Route.SUPERSEDED
+
+
+@given(inputs)
+def test_no_check_is_paid_for_where_its_answer_cannot_matter(given_: Inputs) -> None:
+    event, policy, thread, _ = given_
     best = Grounding(claims=(Claim(text="x", supported=True),))
-    if route.follow_up(event, policy) == ():
-        assert route.rule(event, policy, best)[0] is not Route.SEND
+    if route.follow_up(event, policy, thread) == ():
+        assert route.rule(event, policy, thread, best)[0] is not Route.SEND
 
 
 INTERNAL = passage(
@@ -103,7 +194,7 @@ def test_no_draft_with_an_internal_citation_or_quote_is_ever_sent(  # type: igno
         passages=(passage(), INTERNAL),
         draft=draft.model_copy(update={"body": body, "citations": citations}),
     )
-    decided, reasons = route.rule(event, policy, grounding)
+    decided, reasons = route.rule(event, policy, ALONE, grounding)
     if cites or quotes:
         assert decided is not Route.SEND
         if decided is Route.REVIEW:
@@ -113,4 +204,4 @@ def test_no_draft_with_an_internal_citation_or_quote_is_ever_sent(  # type: igno
 def test_an_internal_passage_alone_does_not_keep_a_reply_from_being_sent() -> None:
     best = Grounding(claims=(Claim(text="x", supported=True),))
     event = drafted(passages=(passage(), INTERNAL))
-    assert route.rule(event, open_policy(), best)[0] is Route.SEND
+    assert route.rule(event, open_policy(), ALONE, best)[0] is Route.SEND

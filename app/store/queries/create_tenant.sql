@@ -1,4 +1,4 @@
-insert into tenant (tenant, name, mode, graduated, confidence_min, mask_personal_data)
-values ($1, $2, $3, $4, $5, $6)
+insert into tenant (tenant, name, mode, confidence_min, mask_personal_data)
+values ($1, $2, $3, $4, $5)
 on conflict (tenant) do nothing
 returning tenant
