@@ -44,8 +44,8 @@ async def add_ticket(pool: Pool, tenant: str, ticket_id: str, **given: Any) -> N
     }  # fmt: skip
     async with pool.transaction() as connection:
         await connection.execute(
-            _COLUMNS, tenant, ticket_id, f"root-{ticket_id}", row["subject"], row["text"], row["requester"],
-            row["age_s"], row["state"], f"routed-{ticket_id}", row["route"], row["reasons"], row["language"],
+            _COLUMNS, tenant, ticket_id, f"root-{tenant}-{ticket_id}", row["subject"], row["text"], row["requester"],
+            row["age_s"], row["state"], f"routed-{tenant}-{ticket_id}", row["route"], row["reasons"], row["language"],
             row["category"], row["priority"], row["stakes"], row["draft"], ["print-note", "shortcuts"],
             orjson.dumps([passage.model_dump(mode="json") for passage in PASSAGES]).decode(),
             row["grounding"].model_dump_json() if row["grounding"] else None, orjson.dumps(_SIGNALS).decode(),
@@ -54,5 +54,5 @@ async def add_ticket(pool: Pool, tenant: str, ticket_id: str, **given: Any) -> N
         await connection.execute(
             "insert into message (tenant, conversation_id, ticket_id, event_id, author, body, at)"
             " values ($1, $2, $2, $3, 'customer', $4, now() - make_interval(secs => $5))",
-            tenant, ticket_id, f"root-{ticket_id}", row["text"], row["age_s"],
+            tenant, ticket_id, f"root-{tenant}-{ticket_id}", row["text"], row["age_s"],
         )  # fmt: skip
