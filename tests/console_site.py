@@ -1,0 +1,65 @@
+"""The console on a port of its own, with people who can sign in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from uuid import uuid4
+
+import uvicorn
+
+from app.console.accounts import Accounts, Role
+from app.console.application import application
+from app.console.live import Counts
+from app.console.queue import read_counts
+from app.console.web import Console
+from app.embedded.server import free_port
+from app.store.database import Pool
+from app.store.policies import create_tenant
+from schemas.policy import TenantPolicy
+
+READY_S_MAX = 20.0
+
+
+@dataclass(frozen=True)
+class Site:
+    url: str
+    accounts: Accounts
+    pool: Pool
+    tenant: str
+
+    async def link(self, name: str = "ada", role: Role = Role.REVIEWER) -> str:
+        email = f"{name}@example.com"
+        await self.accounts.add(self.tenant, email, name=name.title(), role=role, actor="test")
+        return f"{self.url}/sign-in/link?token={await self.accounts.link(self.tenant, email)}"
+
+
+def console(pool: Pool) -> Console:
+    return Console(pool=pool, accounts=Accounts(pool), counts=Counts(partial(read_counts, pool)), client={})
+
+
+async def new_tenant(pool: Pool) -> str:
+    tenant = f"t{uuid4().hex[:12]}"
+    await create_tenant(pool, TenantPolicy(tenant=tenant))
+    return tenant
+
+
+@asynccontextmanager
+async def site(pool: Pool) -> AsyncIterator[Site]:
+    port = free_port()
+    config = uvicorn.Config(
+        application(console(pool)), port=port, log_level="error", access_log=False, timeout_graceful_shutdown=1
+    )
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve())
+    try:
+        async with asyncio.timeout(READY_S_MAX):
+            while not server.started:
+                await asyncio.sleep(0.02)
+        yield Site(f"http://127.0.0.1:{port}", Accounts(pool), pool, await new_tenant(pool))
+    finally:
+        server.should_exit = True
+        await serving
