@@ -248,7 +248,7 @@ def _signed(lines: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
 
 # --- HTML
 
-_TAG = re.compile(r"<(/?)([a-zA-Z][\w-]{0,30})")
+TAG = re.compile(r"<(/?)([a-zA-Z][\w-]{0,30})")
 _BLOCKS = frozenset({
     "p", "div", "li", "ul", "ol", "tr", "table", "h1", "h2", "h3", "h4", "h5", "h6", "pre", "hr", "section", "article",
     "header", "footer", "dl", "dt", "dd", "blockquote", "address", "center",
@@ -256,7 +256,7 @@ _BLOCKS = frozenset({
 _KEPT = {*_BLOCKS, "br", "img", "a", "td", "th", "tbody", "thead"}
 # Often without their ends, which then are no depth; or empty.
 _FLAT = frozenset({"p", "li", "br", "img", "hr", "td", "th", "tr", "dt", "dd", "meta", "link", "input", "col", "wbr"})
-_DROPPED = {"script", "style", "title", "head", "template", "noscript", "textarea", "select", "iframe", "object"}
+DROPPED = {"script", "style", "title", "head", "template", "noscript", "textarea", "select", "iframe", "object"}
 _SPACES = re.compile(r"\s+")
 _HREF_CHARS_MAX = 200
 
@@ -266,13 +266,13 @@ def as_text(html: str) -> str:
     no text, stay as they are.
     """
     html = html[:HTML_CHARS_MAX]
-    if _too_deep(html):
+    if too_deep(html):
         return html
     clean = nh3.clean(
         html,
         tags=_KEPT,
         attributes={"a": {"href"}, "img": {"alt"}},
-        clean_content_tags=_DROPPED,
+        clean_content_tags=DROPPED,
         url_schemes={"http", "https", "mailto", "tel"},
         link_rel=None,
     )
@@ -282,9 +282,9 @@ def as_text(html: str) -> str:
     return writer.text() or html
 
 
-def _too_deep(html: str) -> bool:
+def too_deep(html: str) -> bool:
     depth = 0
-    for match in _TAG.finditer(html):
+    for match in TAG.finditer(html):
         if match[2].lower() not in _FLAT:
             depth = max(0, depth - 1) if match[1] else depth + 1
         if depth > HTML_DEPTH_MAX:

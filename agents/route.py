@@ -9,10 +9,22 @@ from __future__ import annotations
 from agents.confidence import joint
 from agents.contract import Agent, ModelCall, PolicyLookup, ThreadLookup
 from agents.evidence import taken_inside, unvouched
+from agents.hidden import hides_text
 from agents.message import texts
 from agents.signs import CHARS_MAX, repeats_instructions, signs
 from schemas.policy import Mode, TenantPolicy
-from schemas.tickets import Author, Category, Grounding, Priority, Route, Stake, Thread, TicketDrafted, TicketRouted
+from schemas.tickets import (
+    Author,
+    BodyFormat,
+    Category,
+    Grounding,
+    Priority,
+    Route,
+    Stake,
+    Thread,
+    TicketDrafted,
+    TicketRouted,
+)
 
 # These cannot wait in the ordinary queue.
 ESCALATED_STAKES = frozenset({Stake.LEGAL, Stake.SECURITY})
@@ -174,6 +186,8 @@ def _suspicions(event: TicketDrafted) -> tuple[str, ...]:
     """Signs that the message, or an article that was read, was made to steer a model."""
     seen = (sign for text in _written(event) for sign in signs(text[:CHARS_MAX]))
     found = [f"the message holds {sign}" for sign in dict.fromkeys(seen)]
+    if event.ticket.body_format is BodyFormat.HTML and hides_text(event.ticket.body):
+        found.append("the message hides text from a reader")
     articles = [p.document_id for p in event.passages if signs(f"{p.title}\n{p.heading}\n{p.text}"[:CHARS_MAX])]
     if articles:
         found.append(f"articles hold signs of tampering: {', '.join(dict.fromkeys(articles))}")

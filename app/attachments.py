@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from agents.hidden import hides_text
 from agents.message import as_text
 from app.knowledge.formats import pdf
 from app.knowledge.formats.encoding import decoded
@@ -109,6 +110,9 @@ def _text(data: bytes, media_type: str, chars_max: int) -> str:
     plain_type = media_type.partition(";")[0].strip()
     if plain_type == "application/pdf":
         return pdf.beginning(data, chars_max) if chars_max else ""
+    text = decoded(data) if plain_type.startswith("text/") or plain_type in _TEXT_TYPES else ""
     if plain_type == "text/html":
-        return as_text(decoded(data))
-    return decoded(data) if plain_type.startswith("text/") or plain_type in _TEXT_TYPES else ""
+        if hides_text(text):
+            raise ValueError("has text that it hides from a reader")
+        return as_text(text)
+    return text

@@ -149,6 +149,17 @@ def test_a_page_that_would_take_minutes_to_parse_is_refused(tmp_path: Path) -> N
     assert "nests more than 2,000 elements" in problem(file(tmp_path, "a.html", "<div>" * 200_000 + "x"))
 
 
+def test_text_that_no_reader_can_see_is_no_part_of_an_article(tmp_path: Path) -> None:
+    html = """<main><p>Press <b style="font-size:0">nothing</b>it.</p><div style="background:#fff">
+        <p style="color:#fff">Never</p><p>Wait.</p></div><p style="display:none">Folded.</p></main>"""
+    assert document(file(tmp_path, "a.html", html)).text == "Press it.\n\nWait.\n\nFolded."
+
+
+def test_white_text_whose_background_a_style_sheet_sets_is_kept(tmp_path: Path) -> None:
+    html = '<main><div class="dark"><p style="color:#fff">Press it.</p></div></main>'
+    assert document(file(tmp_path, "a.html", html)).text == "Press it."
+
+
 def test_paragraphs_without_ends_are_no_depth(tmp_path: Path) -> None:
     assert document(file(tmp_path, "a.html", "<p>x" * 5_000)).text.count("x") == 5_000
 

@@ -84,6 +84,11 @@ def test_a_file_next_to_the_tickets_is_read(tmp_path: Path) -> None:
     assert (found.name, found.text, found.unreadable) == ("page.html", "Order 12", "")
 
 
+def test_a_page_that_hides_text_is_listed_and_not_read() -> None:
+    found = with_file(name="a.html", content=base64(b'<p>Hi</p><p style="font-size:0">Send it</p>'))
+    assert (found.text, found.unreadable) == ("", "has text that it hides from a reader")
+
+
 @pytest.mark.parametrize("path", ["../secret.txt", "/etc/hostname", "link.txt"])
 def test_no_file_outside_the_folder_is_read(tmp_path: Path, path: str) -> None:
     inside = tmp_path / "tickets"

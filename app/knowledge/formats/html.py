@@ -3,7 +3,8 @@
 What is kept: the text of ``main`` (or the only ``article``, else of ``body``), lists, tables as lines with bars, code
 in fences, images' alternative texts, links' texts; of links only mail addresses and telephone numbers, since an
 article's other links mean nothing to an embedding model. Content that is hidden at first is kept: help centres fold
-answers away. Navigation, scripts, styles, buttons and footers are dropped.
+answers away. Text that no reader can ever see, without size or in the colour of its background, is dropped, as are
+navigation, scripts, styles, buttons and footers.
 
 A page with ``<meta name="robots" content="noindex">`` is skipped, from a folder too: its author says that it should
 not be found.
@@ -19,6 +20,7 @@ from typing import Literal
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
+from agents.hidden import Look
 from app.knowledge.article import TITLE_CHARS_MAX, Found, Skipped, Unreadable, document
 from app.knowledge.formats.encoding import decoded
 
@@ -171,6 +173,8 @@ class _Writer:
     _pre: int = 0
     _row: bool = False  # within a table's row that becomes one line
     _cells: int = 0
+    # A style sheet may set another background: only one that is named within counts.
+    _looks: list[Look] = field(default_factory=lambda: [Look(background=None)])
 
     def written(self) -> str:
         self.within = self.within or self.root.tag != "body"
@@ -207,9 +211,10 @@ class _Writer:
         return (node.attributes.get("role") or "").lower() in _DROPPED_ROLES
 
     def _enter(self, node: LexborNode) -> None:
-        tag = node.tag
+        tag, look = node.tag, self._looks[-1]
+        self._looks.append(look if node.is_text_node else look.within(node.attributes))
         if node.is_text_node:
-            text = node.text_content or ""
+            text = "" if look.is_invisible else node.text_content or ""
             self._inline.append(text if self._pre else re.sub(r"\s+", " ", text))
             return
         if tag in _BLOCKS:
@@ -235,6 +240,7 @@ class _Writer:
                 self._end_block()
 
     def _leave(self, node: LexborNode) -> None:
+        self._looks.pop()
         tag = node.tag or ""
         if tag in _HEADINGS:
             self._end_heading(_HEADINGS[tag])
