@@ -11,10 +11,11 @@ from uuid import uuid4
 
 import uvicorn
 
-from app.console.accounts import Accounts, Role
+from app.console.accounts import Accounts
 from app.console.application import application
 from app.console.live import Counts
 from app.console.queue import read_counts
+from app.console.roles import Role
 from app.console.web import Console
 from app.embedded.server import free_port
 from app.store.database import Pool

@@ -18,7 +18,7 @@ import typer
 import uvloop
 
 from agents.pipeline import STAGES
-from app.cli import calibration, dead_letters, knowledge, prompt, reviews, shared, tenants
+from app.cli import calibration, dead_letters, knowledge, prompt, reviews, shared, tenants, users
 from app.cli.evaluate import evaluate
 from app.cli.gaps import gaps
 from app.cli.shared import AsJson, err, out
@@ -39,6 +39,7 @@ app.add_typer(prompt.app, name="prompt")
 app.add_typer(tenants.app, name="tenant")
 app.add_typer(reviews.app, name="reviews")
 app.add_typer(calibration.app, name="calibration")
+app.add_typer(users.app, name="users")
 
 Tenant = Annotated[str, typer.Option("--tenant", "-t", help="Whose: lower-case letters, digits, - and _.")]
 
@@ -78,35 +79,60 @@ def run(
 
 
 @app.command()
-def up(as_json: AsJson = False) -> None:
-    """Start the embedded servers that no setting replaces, make topics and schema, and leave them running."""
+def up(tenant: Tenant = "demo", as_json: AsJson = False) -> None:
+    """Start the embedded servers that no setting replaces and the console, and leave them running."""
+    from app.console.launch import launch
     from app.embedded import servers
     from app.setup import prepare
 
     settings = shared.settings()
 
-    async def start() -> servers.Servers:
+    async def start() -> tuple[servers.Servers, str, str | None]:
         started = await servers.up(settings, say=lambda text: err.print(text, style="dim"))
-        await prepare(servers.resolve(settings))
-        return started
+        resolved = servers.resolve(settings)
+        await prepare(resolved)
+        return started, *await launch(resolved, tenant)
 
-    started = shared.run(start())
+    started, console, sign_in = shared.run(start())
     found = {name: getattr(started, name) or getattr(settings, name) for name in servers.SETTINGS}
     if as_json:
-        shared.print_json({**found, "started": list(started.started)})
+        shared.print_json({**found, "started": list(started.started), "console": console, "sign_in": sign_in})
         return
     for name, address in found.items():
         out.print(f"{name.upper()}={shared.without_password(address or '')}", markup=False)
     out.print(f"Up ({', '.join(started.started) or 'all were running already'}). Stop them with `deskstream down`.")
+    out.print(f"Console: {console}", markup=False)
+    if sign_in:
+        out.print(f"Sign in once, within 30 minutes: {sign_in}", markup=False, soft_wrap=True)
 
 
 @app.command()
 def down() -> None:
-    """Stop the embedded servers; data are kept."""
+    """Stop the console and the embedded servers; data are kept."""
     from app.embedded import servers
+    from app.embedded.console import EmbeddedConsole
 
-    stopped = shared.run(servers.down(shared.settings()))
+    settings = shared.settings()
+
+    async def stop() -> tuple[str, ...]:
+        console = EmbeddedConsole(settings.state_dir)
+        ran = (console.name,) if console.running else ()
+        await console.stop()
+        return (*ran, *await servers.down(settings))
+
+    stopped = shared.run(stop())
     out.print(f"Stopped {', '.join(stopped)}." if stopped else "Nothing was running.")
+
+
+@app.command()
+def console(
+    port: Annotated[int | None, typer.Option(min=1, max=65_535, help="CONSOLE_PORT, if not given.")] = None,
+) -> None:
+    """Serve the console until it is stopped (SIGTERM, Ctrl-C)."""
+    from app.console.server import serve
+
+    settings = shared.resolved(("kafka_bootstrap", "database_url"))
+    shared.run(serve(settings.model_copy(update={"console_port": port} if port else {})))
 
 
 @app.command()

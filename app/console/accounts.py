@@ -11,12 +11,12 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 from agents.contract import PermanentError
 from app.console import passwords
+from app.console.roles import Role, Scope
 from app.desk.store import add_audit
 from app.store.database import Pool
 from app.store.queries import query
@@ -33,22 +33,6 @@ TOKEN_DAYS_MAX = 365
 SHOWN_MAX = 1_000
 EMAIL_CHARS_MAX = 254
 TOKEN_CHARS_MAX = 200
-
-
-class Role(StrEnum):
-    VIEWER = "viewer"
-    REVIEWER = "reviewer"
-    ADMIN = "admin"
-
-    def may(self, needed: Role) -> bool:
-        order = list(Role)
-        return order.index(self) >= order.index(needed)
-
-
-class Scope(StrEnum):
-    READ = "tickets:read"
-    DECIDE = "tickets:decide"
-    AUDIT = "audit:read"
 
 
 @dataclass(frozen=True)

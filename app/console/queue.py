@@ -12,7 +12,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from app.console.accounts import Role, Session
+from app.console.accounts import Session
+from app.console.roles import Role
 from app.console.web import console_of, page, render
 from app.desk.decisions import State
 from app.desk.store import OPEN, UNDO_S, Cursor, QueueRow, Wanted, counts, queue

@@ -10,11 +10,12 @@ import uvicorn
 from starlette.applications import Starlette
 
 from app.config import Settings
-from app.console.accounts import Accounts, Role
+from app.console.accounts import Accounts
 from app.console.application import application
 from app.console.live import Counts
 from app.console.oidc import Oidc
 from app.console.queue import read_counts
+from app.console.roles import Role
 from app.console.web import Console
 from app.kafka.connection import client_options
 from app.store import database
@@ -64,13 +65,13 @@ def address(settings: Settings) -> str:
 
 
 async def sign_in_address(settings: Settings, tenant: str, email: str | None = None) -> str | None:
-    """A link that signs this user in once; without ``email`` the first admin, and None once there are users."""
+    """A link that signs this user in once. Without ``email``: the first admin, until somebody has another way in."""
     pool = await database.connect(settings.database_url or "", connections_max=1)
     try:
         accounts = Accounts(pool)
         if email is None:
             known = await accounts.listed(tenant)
-            if any(each.seen_at for each in known):
+            if any(each.seen_at or each.has_password or each.disabled_at for each in known):
                 return None
             await accounts.add(tenant, FIRST_ADMIN, name="Admin", role=Role.ADMIN, actor="deskstream")
         token = await accounts.link(tenant, email or FIRST_ADMIN)

@@ -13,8 +13,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from agents.contract import PermanentError
-from app.console.accounts import Role, Session, SignInRefused
+from app.console.accounts import Session, SignInRefused
 from app.console.oidc import Attempt, OidcRefused
+from app.console.roles import Role
 from app.console.translations import LOCALES
 from app.console.web import (
     Console,

@@ -10,8 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from agents.contract import PermanentError
-from app.console.accounts import Role, Session
+from app.console.accounts import Session
 from app.console.queue import Filter, Undoable, read_cursor, ticket_url
+from app.console.roles import Role
 from app.console.sources import linked
 from app.console.web import console_of, form, page, render, see_other
 from app.desk import store

@@ -20,9 +20,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.console.accounts import Accounts, Role, Session
+from app.console.accounts import Accounts, Session
 from app.console.live import Counts
 from app.console.oidc import Oidc
+from app.console.roles import Role
 from app.console.translations import LOCALES, Translate, preferred, translator
 from app.store.database import Pool
 

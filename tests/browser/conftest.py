@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Page, async_playwright
 
-from app.console.accounts import Role
+from app.console.roles import Role
 from app.store.database import Pool
 from tests.console_site import Site
 from tests.console_site import site as serving

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.async_api import expect
 
-from app.console.accounts import Role
+from app.console.roles import Role
 from app.store.database import Pool
 from tests.browser.conftest import Desks
 from tests.console_site import Site
