@@ -130,8 +130,8 @@ async def connect(
     return Pool(pool, place)
 
 
-async def migrate(url: str) -> None:
-    """Bring the schema to the newest revision. Two at once take turns; the second finds nothing to do."""
+async def migrate(url: str, to: str = "head") -> None:
+    """Bring the schema to a revision, the newest as a rule. Two at once take turns; the second finds nothing to do."""
     # A stage migrates nothing, and these two are a quarter of what it would load.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
@@ -140,7 +140,7 @@ async def migrate(url: str) -> None:
     def upgrade(connection: Connection) -> None:
         config = Config(attributes={"connection": connection})
         config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-        command.upgrade(config, "head")
+        command.upgrade(config, to)
 
     with _errors(address(url)):
         async with _engine(url).begin() as connection:
