@@ -17,6 +17,7 @@ from app.embedded.process import ServerError
 from app.kafka.connection import client_options
 from app.kafka.topics import check_topics, days_kept_max
 from app.models import guidelines
+from app.ports import ProviderAway
 from app.store.database import address, revision
 from app.wiring import probe_embeddings, probe_model
 from schemas.topics import TOPICS
@@ -45,7 +46,7 @@ async def examine(settings: Settings) -> list[Finding]:
     checks: list[tuple[str, Callable[[Settings], Awaitable[str]]]] = [
         ("Kafka", _kafka),
         ("PostgreSQL", _postgres),
-        ("embeddings", probe_embeddings),
+        ("embeddings", _embeddings),
         *((f"{prompt} model", _model(prompt)) for prompt in ("classify", "draft", "ground")),
     ]
     return [*found, *await asyncio.gather(*(_check(name, check, resolved) for name, check in checks))]
@@ -58,7 +59,7 @@ async def _check(name: str, check: Callable[[Settings], Awaitable[str]], setting
     except _Wrong as error:
         return Finding(name, ok=False, text=f"{name}: {error}")
     except TimeoutError:
-        return Finding(name, ok=False, text=f"{name}: no answer within {_CHECK_S_MAX:.0f} s")
+        return Finding(name, ok=False, text=f"{name}: no answer within {_CHECK_S_MAX:.0f} s: is its server well?")
     except (TransientError, PermanentError, KafkaError, OSError) as error:
         return Finding(name, ok=False, text=f"{name}: {error}")
 
@@ -112,8 +113,19 @@ async def _postgres(settings: Settings) -> str:
     return f"{address(url)}, schema {found}"
 
 
+async def _embeddings(settings: Settings) -> str:
+    return await _asked(probe_embeddings(settings), "EMBEDDINGS_BASE_URL, EMBEDDINGS_API_KEY or LLM_API_KEY")
+
+
 def _model(prompt: str) -> Callable[[Settings], Awaitable[str]]:
     async def check(settings: Settings) -> str:
-        return await probe_model(settings, prompt)
+        return await _asked(probe_model(settings, prompt), "LLM_BASE_URL, LLM_API_KEY")
 
     return check
+
+
+async def _asked(probe: Awaitable[str], names: str) -> str:
+    try:
+        return await probe
+    except ProviderAway as error:
+        raise _Wrong(f"{error} ({names})") from error

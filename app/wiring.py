@@ -101,7 +101,7 @@ async def run_stage(settings: Settings, agent: Agent, stop: asyncio.Event) -> No
 
 
 async def _servers_are_there(settings: Settings, stop: asyncio.Event) -> bool:
-    """Wait for a broker and a database that are not there yet, and say so. False: told to stop meanwhile.
+    """Wait for servers that are not there yet, and say so. False: told to stop meanwhile.
 
     Raises PermanentError where topics or schema are not as they must be.
     """
@@ -110,10 +110,11 @@ async def _servers_are_there(settings: Settings, stop: asyncio.Event) -> bool:
         try:
             await check_topics(client_options(settings))
             await database.revision(settings.database_url or "")
+            await _models_are_there(settings)
         except (KafkaError, ProviderAway) as error:
             if time.monotonic() - said > _SAID_EVERY_S:
                 said = time.monotonic()
-                say(f"waiting for Kafka at {settings.kafka_bootstrap} and PostgreSQL: {error}")
+                say(f"waiting for Kafka at {settings.kafka_bootstrap}, PostgreSQL and the models: {error}")
         except PermanentError as error:
             # A broker that is just starting may not know its topics yet.
             if error.reason != "no_topic" or time.monotonic() - began > _TOPICS_KNOWN_S_MAX:
@@ -123,6 +124,12 @@ async def _servers_are_there(settings: Settings, stop: asyncio.Event) -> bool:
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), _LOOK_AGAIN_S)
     return False
+
+
+async def _models_are_there(settings: Settings) -> None:
+    async with AsyncExitStack() as stack:
+        await _provider(stack, settings.llm_base_url, settings.llm_api_key)
+        await _embedder(stack, settings)
 
 
 @asynccontextmanager
@@ -462,7 +469,7 @@ async def _provider(
     stack: AsyncExitStack, url: str | None, key: SecretStr | None, on_told: Callable[[str, Told], None] = _unheard
 ) -> provider.Provider:
     assert url, "settings are resolved first"
-    connected = await provider.connect(url, key, say, on_told)
+    connected = await provider.connect(url, key, on_told)
     stack.push_async_callback(connected.close)
     return connected
 

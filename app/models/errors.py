@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import ssl
+from collections.abc import Iterator
 from typing import Literal
 
 from agents.contract import PermanentError, TransientError
@@ -43,3 +46,29 @@ def charged(error: BaseException) -> Charged:
     if isinstance(error, PermanentError):
         return "no" if error.reason == REFUSED else "unknown"
     return "no" if isinstance(error, TransientError) else "unknown"
+
+
+def no_connection(error: BaseException) -> str:
+    """Why there is none, and the way out. The client itself may only say that all attempts failed."""
+    for cause in _causes(error):
+        match cause:
+            case ConnectionRefusedError():
+                return "nothing listens there: start the server, or correct its URL setting"
+            case socket.gaierror():
+                return f"its name was not found ({cause.strerror}): correct its URL setting, or the DNS"
+            case ssl.SSLCertVerificationError():
+                return (
+                    f"its certificate is not trusted ({cause.verify_message}): "
+                    "name a file with its issuer's certificate in SSL_CERT_FILE"
+                )
+            case ssl.SSLError():
+                return f"TLS failed ({cause.strerror}): if the server speaks none, its URL setting begins with http://"
+    return f"{str(error) or type(error).__name__}: see whether the server is well, and check its URL setting"
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Of several, as of one for each address of a name, the first."""
+    while error is not None:
+        yield error
+        several = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+        error = several[0] if several else error.__cause__ or error.__context__

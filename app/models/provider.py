@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from openai import AsyncOpenAI
 from pydantic import SecretStr
 
 from agents.contract import PermanentError
-from app.models.errors import REFUSED, CallFailed, Charged, RateLimited
+from app.models.errors import REFUSED, CallFailed, Charged, RateLimited, no_connection
 from app.models.rate_headers import Told, allowances, retry_after_s
 from app.ports import ProviderAway
 
@@ -26,7 +25,6 @@ OFFLINE_PREFIX = "offline-instead-of-"
 
 _CONNECTIONS_MAX = 12_000
 _CONNECT_S_MAX = 10.0
-_WAIT_S = 1.0
 _PROBE_S_MAX = 10.0
 _TOO_MANY_REQUESTS = 429
 _SERVER_ERROR = 500
@@ -94,8 +92,7 @@ class Provider:
         except openai.APIConnectionError as error:  # a time-out is one, too
             cause = error.__cause__
             if isinstance(cause, (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)):
-                what = str(cause) or type(cause).__name__
-                raise ProviderAway(f"no connection to {self.url}: {what}; check its URL setting") from error
+                raise ProviderAway(f"no connection to {self.url}: {no_connection(cause)}") from error
             if isinstance(error, openai.APITimeoutError):
                 raise CallFailed(f"{model} at {self.url} gave no answer in time", charged="unknown") from error
             raise CallFailed(f"{self.url} broke the connection off: {cause}", charged="unknown") from error
@@ -107,28 +104,19 @@ class Provider:
 
 
 async def connect(
-    url: str,
-    key: SecretStr | None,
-    on_wait: Callable[[str], None],
-    on_told: Callable[[str, Told], None] = lambda model, told: None,
+    url: str, key: SecretStr | None, on_told: Callable[[str, Told], None] = lambda model, told: None
 ) -> Provider:
     """A provider that answers, and its name: the offline server's list of models says what it is.
 
-    Waits for a server that is not there yet, and says so once.
+    Raises ProviderAway where nobody answers.
     """
-    said = False
-    async with httpx2.AsyncClient(timeout=_PROBE_S_MAX) as client:
-        while True:
-            headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
-            try:
-                response = await client.get(url.rstrip("/") + "/models", headers=headers)
-            except httpx2.TransportError as error:
-                if not said:
-                    on_wait(f"waiting for the model server at {url}: {error or type(error).__name__}")
-                    said = True
-                await asyncio.sleep(_WAIT_S)
-                continue
-            return Provider(url, key, name=OFFLINE if _is_offline(response) else None, on_told=on_told)
+    headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
+    try:
+        async with httpx2.AsyncClient(timeout=_PROBE_S_MAX) as client:
+            response = await client.get(url.rstrip("/") + "/models", headers=headers)
+    except httpx2.TransportError as error:
+        raise ProviderAway(f"no connection to {url}: {no_connection(error)}") from error
+    return Provider(url, key, name=OFFLINE if _is_offline(response) else None, on_told=on_told)
 
 
 def _is_offline(response: httpx2.Response) -> bool:

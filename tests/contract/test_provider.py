@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -76,7 +75,7 @@ def llmock_url(llmock_server: Any) -> str:
 async def provider(request: pytest.FixtureRequest, offline_url: str) -> AsyncIterator[Provider]:
     """Each server in turn; only the one that a test is for must be installed."""
     url = offline_url if request.param == "offline" else request.getfixturevalue(PEERS[request.param])
-    provider = await connect(url, KEY, lambda text: None)
+    provider = await connect(url, KEY)
     yield provider
     await provider.close()
 
@@ -166,7 +165,7 @@ async def test_a_rate_limit_of_llmock_says_how_long_to_wait(llmock_server: Any, 
 
 
 async def test_embeddings_of_the_offline_server_are_unit_vectors_of_their_texts(offline_url: str) -> None:
-    provider = await connect(offline_url, None, lambda text: None)
+    provider = await connect(offline_url, None)
     embeddings = Embeddings(provider, model="text-embedding-3-large", dimensions=384)
     vectors, usage = await embeddings.embed([f"text {n}" for n in range(70)], kind="passage")
     assert vectors.shape == (70, 384) and np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
@@ -333,10 +332,17 @@ async def test_a_connection_that_cannot_be_made_in_time_was_charged_nothing() ->
 
 
 async def test_no_connection_is_a_provider_that_is_away() -> None:
-    provider = Provider(f"http://127.0.0.1:{free_port()}/v1", None)
-    with pytest.raises(ProviderAway, match="no connection"):
+    url = f"http://127.0.0.1:{free_port()}/v1"
+    provider = Provider(url, None)
+    with pytest.raises(ProviderAway, match=f"no connection to {url}: nothing listens there"):
         await Chat(provider).complete(request())
     await provider.close()
+
+
+async def test_a_server_without_tls_is_told_from_one_that_is_not_there() -> None:
+    async with serving(Starlette()) as url:
+        with pytest.raises(ProviderAway, match=r"TLS failed .*http://"):
+            await connect(url.replace("http://", "https://"), None)
 
 
 @pytest.mark.parametrize(
@@ -396,14 +402,3 @@ async def test_vectors_of_another_length_name_the_setting() -> None:
     async with failing(200, {"object": "list", "data": [row], "model": "m", "usage": usage}) as provider:
         with pytest.raises(PermanentError, match="EMBEDDINGS_DIMENSIONS"):
             await Embeddings(provider, model="m", dimensions=384).embed(["x"], kind="query")
-
-
-async def test_a_server_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
-    said: list[str] = []
-    port = free_port()
-    waiting = asyncio.create_task(connect(f"http://127.0.0.1:{port}/v1", None, said.append))
-    async with asyncio.timeout(10):
-        while not said:
-            await asyncio.sleep(0.01)
-    waiting.cancel()
-    assert f"127.0.0.1:{port}" in said[0]

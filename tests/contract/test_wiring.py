@@ -16,18 +16,18 @@ NO_TOPIC = PermanentError("no_topic", "there is no topic tickets.raw")
 
 @pytest.fixture
 def looks(monkeypatch: pytest.MonkeyPatch) -> list[PermanentError | None]:
-    """What each look at the topics finds wrong, the first one first; the database is there."""
+    """What each look at the topics finds wrong, the first one first; the other servers are there."""
     found: list[PermanentError | None] = []
 
     async def check_topics(client: Any) -> None:
         if (wrong := found.pop(0)) is not None:
             raise wrong
 
-    async def revision(url: str) -> str:
-        return "0001"
+    async def is_there(where: Any) -> None: ...
 
     monkeypatch.setattr(wiring, "check_topics", check_topics)
-    monkeypatch.setattr(wiring.database, "revision", revision)
+    monkeypatch.setattr(wiring.database, "revision", is_there)
+    monkeypatch.setattr(wiring, "_models_are_there", is_there)
     monkeypatch.setattr(wiring, "_LOOK_AGAIN_S", 0.001)
     return found
 

@@ -135,12 +135,16 @@ async def test_a_stage_serves_its_metrics_and_ends_cleanly_when_told(settings: S
     assert stage.returncode == 0 and "stage_stopped" in out.decode()
 
 
-@pytest.mark.parametrize("away", ["KAFKA_BOOTSTRAP", "DATABASE_URL"])
+@pytest.mark.parametrize("away", ["KAFKA_BOOTSTRAP", "DATABASE_URL", "LLM_BASE_URL", "EMBEDDINGS_BASE_URL"])
 async def test_a_stage_waits_for_a_server_that_is_not_there_yet_says_so_and_can_be_stopped(
     away: str, settings: Settings, tmp_path: Path
 ) -> None:
     place = f"127.0.0.1:{free_port()}"
-    elsewhere = {"KAFKA_BOOTSTRAP": place, "DATABASE_URL": f"postgresql://u:p@{place}/d"}
+    model = f"http://{place}/v1"
+    elsewhere = {
+        "KAFKA_BOOTSTRAP": place, "DATABASE_URL": f"postgresql://u:p@{place}/d", "LLM_BASE_URL": model,
+        "EMBEDDINGS_BASE_URL": model,
+    }  # fmt: skip
     stage = await asyncio.create_subprocess_exec(
         str(Path(sys.executable).with_name("deskstream")), "stage", "route", cwd=tmp_path,
         env={**os.environ, **servers(settings), away: elsewhere[away]}, stdout=asyncio.subprocess.PIPE,
