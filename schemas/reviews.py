@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Self
 from pydantic import AwareDatetime, Field, model_validator
 
 from schemas.event import Event, EventId, Value
-from schemas.tickets import Category, Confidence, Language
+from schemas.tickets import Category, Confidence, Language, Priority
 
 
 class Decision(StrEnum):
@@ -57,6 +57,7 @@ class ReviewDecided(Event):
     rating: Annotated[int, Field(ge=1, le=5)] | None = None
     category: Category
     language: Language
+    priority: Priority | None = Field(default=None, description="None: nobody said; it then counts for no graduation")
     signals: Signals
 
     @model_validator(mode="after")

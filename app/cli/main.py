@@ -18,7 +18,7 @@ import typer
 import uvloop
 
 from agents.pipeline import STAGES
-from app.cli import calibration, dead_letters, knowledge, prompt, reviews, shared, tenants, users
+from app.cli import calibration, dead_letters, graduation, knowledge, prompt, reviews, shared, tenants, users
 from app.cli.evaluate import evaluate
 from app.cli.gaps import gaps
 from app.cli.shared import AsJson, err, out
@@ -40,6 +40,7 @@ app.add_typer(tenants.app, name="tenant")
 app.add_typer(reviews.app, name="reviews")
 app.add_typer(calibration.app, name="calibration")
 app.add_typer(users.app, name="users")
+app.add_typer(graduation.app, name="graduation")
 
 Tenant = Annotated[str, typer.Option("--tenant", "-t", help="Whose: lower-case letters, digits, - and _.")]
 

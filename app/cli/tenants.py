@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from app.cli import shared
+from app.cli.graduation import actor
 from app.cli.shared import AsJson, out
+from schemas.policy import Mode
+
+if TYPE_CHECKING:
+    from app.config import Settings
 
 app = typer.Typer(no_args_is_help=True, help="What a tenant allows.")
 
@@ -24,8 +29,51 @@ def show(tenant: Tenant, as_json: AsJson = False) -> None:
     if as_json:
         shared.print_json(told)
         return
+    told["graduated"] = [f"{one['category']}/{one['locale']}" for one in told["graduated"]]
     for name, value in told.items():
         out.print(f"{name:20} {', '.join(value) or 'none' if isinstance(value, list) else value}", markup=False)
+
+
+@app.command()
+def mode(tenant: Tenant, to: Annotated[Mode, typer.Argument(help="draft: nothing is sent without a person.")]) -> None:
+    """Draft, or auto: then what has graduated is sent without a person."""
+    from app.desk.autosend import set_mode
+    from app.wiring import tenant_pool
+
+    async def work(settings: Settings) -> None:
+        async with tenant_pool(settings) as pool:
+            await set_mode(pool, tenant, to, actor=actor())
+
+    shared.run(work(shared.resolved(("database_url",))))
+    out.print(f"{tenant} is in mode {to}.")
+
+
+@app.command()
+def halt(tenant: Tenant, why: Annotated[str, typer.Option(help="Stands in the audit log.")] = "halted by hand") -> None:
+    """Send nothing of the tenant without a person until it is resumed."""
+    from app.desk import autosend
+    from app.wiring import tenant_pool
+
+    async def work(settings: Settings) -> bool:
+        async with tenant_pool(settings) as pool:
+            return await autosend.halt(pool, tenant, why=why, by=actor())
+
+    done = shared.run(work(shared.resolved(("database_url",))))
+    out.print(f"Sending of {tenant} {'is halted' if done else 'was halted already'}.")
+
+
+@app.command()
+def resume(tenant: Tenant) -> None:
+    """Lift a halt, by whoever has looked at its reason."""
+    from app.desk import autosend
+    from app.wiring import tenant_pool
+
+    async def work(settings: Settings) -> bool:
+        async with tenant_pool(settings) as pool:
+            return await autosend.lift(pool, tenant, actor=actor())
+
+    done = shared.run(work(shared.resolved(("database_url",))))
+    out.print(f"Sending of {tenant} {'goes on' if done else 'was not halted'}.")
 
 
 @app.command()

@@ -83,6 +83,11 @@ async def _reviewed(connection: Any, event: ReviewDecided) -> None:
         event.decision, event.reviewer, _storable(event.reason), _storable(event.reply),
         edit.words_changed if edit else None, edit.material if edit else None, event.rating, event.decided_at,
     )  # fmt: skip
+    await connection.execute(
+        query("desk/review_counts"), event.tenant, event.event_id, event.draft_event_id, event.decision,
+        edit.material if edit else None, event.rating, event.category, event.language, event.priority,
+        event.decided_at,
+    )  # fmt: skip
 
 
 async def _dead(connection: Any, record: Any) -> None:

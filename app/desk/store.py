@@ -333,7 +333,7 @@ def _review(row: Mapping[str, Any], decided: Decided, edit: Edit | None) -> Revi
         conversation=row["conversation_id"], accepted_at=row["accepted_at"], ticket_id=row["ticket_id"],
         draft_event_id=row["routed_event_id"], decision=decision, reviewer=decided.actor, decided_at=decided.at,
         reply=decided.reply, edit=edit, reason=decided.reason, category=row["category"], language=row["language"],
-        signals=Signals.model_validate_json(row["signals"]),
+        priority=row["priority"], signals=Signals.model_validate_json(row["signals"]),
     )  # fmt: skip
 
 

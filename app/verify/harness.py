@@ -54,8 +54,10 @@ MODEL_FAULTS = {
 }  # fmt: skip
 # So that every route is taken: half of the simulated verdicts are harmless questions.
 _AUTOMATIC = """
-    update tenant set mode = 'auto', confidence_min = 0,
-        graduated = '{how_to/en,how_to/de,how_to/fr,how_to/es,how_to/ja,how_to/ar}';
+    update tenant set mode = 'auto', confidence_min = 0;
+    insert into graduation (tenant, category, locale, state, bound_max, opened_by, opened_at)
+    select tenant, 'how_to', locale, 'open', 0.5, 'proof', now()
+    from tenant, unnest(array['en', 'de', 'fr', 'es', 'ja', 'ar']) locale;
     insert into calibration (tenant, version, formula, reviewed_until, curves, measured)
     select tenant, 1, {formula}, now(), '[{"reviews": 0, "raw_from": [0], "confidence": [1]}]', '{}' from tenant
 """

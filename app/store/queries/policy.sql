@@ -1,10 +1,13 @@
 select t.tenant, mode, confidence_min, mask_personal_data,
-       (
-           select coalesce(
-               jsonb_agg(jsonb_build_object('category', split_part(g, '/', 1), 'locale', split_part(g, '/', 2))), '[]'
-           )
-           from unnest(graduated) g
+       coalesce(
+           (
+               select jsonb_agg(jsonb_build_object('category', category, 'locale', locale))
+               from graduation
+               where tenant = $1 and state = 'open'
+           ),
+           '[]'
        ) as graduated,
+       exists (select from sending_halt where tenant = $1 and lifted_at is null) as halted,
        c.version, c.formula, c.reviewed_until, c.curves
 from tenant t
 left join lateral (

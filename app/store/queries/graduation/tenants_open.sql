@@ -1,0 +1,1 @@
+select distinct tenant from graduation where state = 'open' order by tenant
