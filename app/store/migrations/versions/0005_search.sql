@@ -76,7 +76,16 @@ begin
     end if;
 end
 $$;
-select index_embeddings(dimensions) from (select distinct dimensions from embedding) used;
+-- The lengths are read first: a table that is being read gets no index.
+do $$
+declare
+    length integer;
+begin
+    foreach length in array array(select distinct dimensions from embedding) loop
+        perform index_embeddings(length);
+    end loop;
+end
+$$;
 
 -- Past tickets and the articles that answered them. No text: only what a search compares.
 create table solved (
