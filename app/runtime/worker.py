@@ -8,11 +8,11 @@ Control is here; order and limits are in ``lanes``, the protocol of ownership an
 from __future__ import annotations
 
 import asyncio
+import gc
 import math
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -32,8 +32,7 @@ _POLL_RECORDS_MAX = 500  # some milliseconds of work, in which no answer is take
 _OVERDUE_LOOK_S = 1.0
 _LAST_WORDS_S_MAX = 5.0
 _FETCH_BYTES_MAX = 1024 * 1024  # held for each partition until it is polled
-# For so long a full worker just does not poll. Pausing makes aiokafka throw away what it has fetched.
-_FULL_S_MAX = 1.0
+_NONE = TopicPartition("", -1)  # what to poll when nothing may be taken: for aiokafka an empty list means all
 _REPORT_S = 1.0
 _CONNECT_BACKOFF_S = 1.0
 _CONNECT_LOG_S = 10.0
@@ -75,7 +74,6 @@ class Worker:
         self._consumer: AIOKafkaConsumer
         self._running: dict[Waiting, asyncio.Task[None]] = {}
         self._stopping = False
-        self._room = asyncio.Event()
         self.assigned = asyncio.Event()  # at least one partition is ready
 
     # -- the loop
@@ -94,7 +92,6 @@ class Worker:
                 reporter = self._tasks.create_task(self._report_forever())
                 overdue = self._tasks.create_task(self._end_overdue_forever())
                 while not stop.is_set():
-                    await self._wait_for_room()
                     await self._poll_once()
                 await self._drain()
                 stopper.cancel()
@@ -104,7 +101,8 @@ class Worker:
             await self._consumer.stop()
 
     async def _poll_once(self) -> None:
-        polled = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_POLL_RECORDS_MAX)
+        self._hold_back()
+        polled = await self._consumer.getmany(*self._asked(), timeout_ms=_POLL_MS, max_records=_POLL_RECORDS_MAX)
         for source, records in polled.items():
             partition = self._partitions.get(source.partition)
             # Polled before the partition's state was read: it seeks back to its base when it is ready.
@@ -113,27 +111,26 @@ class Worker:
                 for record in records:
                     if partition.take(record):
                         self._lanes.add(Waiting(record, partition, self._stage.admit(record)))
-        self._hold_back()
         self._dispatch()
 
-    async def _wait_for_room(self) -> None:
-        if self._lanes.waiting_bytes < self._limits.buffer_bytes_max:
-            return
-        self._room.clear()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_FULL_S_MAX):
-                await self._room.wait()
+    def _asked(self) -> list[TopicPartition]:
+        """The partitions to poll. An empty list stands for all, those assigned during the poll included."""
+        if not any(partition.paused for partition in self._partitions.values()):
+            return []
+        numbers = [number for number, partition in self._partitions.items() if not partition.paused]
+        return [TopicPartition(self._stage.topic, number) for number in numbers] or [_NONE]
 
     def _dispatch(self) -> None:
-        if self._lanes.waiting_bytes < self._limits.buffer_bytes_max * _RESUME_SHARE:
-            self._room.set()
         if self._stopping:
             return
         while (item := self._lanes.next()) is not None:
             self._running[item] = self._tasks.create_task(self._run(item))
 
     def _hold_back(self) -> None:
-        """Pause a partition at its span cap, or all when what waits is too much to hold; polling goes on."""
+        """Pause a partition at its span cap, or all when what waits is too much to hold; polling goes on.
+
+        A paused partition is not polled. aiokafka's own pause would throw away what it has fetched.
+        """
         limits = self._limits
         held = self._lanes.waiting_bytes
         span_max = limits.span_max - _POLL_RECORDS_MAX
@@ -159,25 +156,20 @@ class Worker:
 
     def _pause(self, number: int, partition: Partition) -> None:
         partition.paused = True
-        self._consumer.pause(TopicPartition(self._stage.topic, number))
         self._observer.partition_event("paused", self._stage.topic, number, f"span {partition.span}")
 
     def _resume(self, number: int, partition: Partition) -> None:
         partition.paused = False
-        self._consumer.resume(TopicPartition(self._stage.topic, number))
         self._observer.partition_event("resumed", self._stage.topic, number)
 
     async def _drain(self) -> None:
         """Start nothing more; finish and commit what runs, within ``drain_s_max``. The rest is the next owner's."""
         self._stopping = True  # first: what comes after a record that is left must not start
         self._on_drain(self._limits.drain_s_max)
-        for number, partition in self._partitions.items():
-            if partition.ready and not partition.paused:
-                self._pause(number, partition)
         try:
             async with asyncio.timeout(self._limits.drain_s_max):
                 while self._lanes.in_flight:
-                    await self._consumer.getmany(timeout_ms=_POLL_MS)
+                    await self._consumer.getmany(_NONE, timeout_ms=_POLL_MS)
                 for partition in list(self._partitions.values()):  # a rebalance may take some away meanwhile
                     await partition.drained()
         except TimeoutError:
@@ -365,6 +357,10 @@ class Worker:
         self._consumer.seek(source, base)
         self._consumer.resume(source)
         self.assigned.set()
+        if all(each.ready for each in self._partitions.values()):
+            # What aiokafka had fetched and now threw away lies in cycles: up to a megabyte for each partition, in so
+            # few objects that a collector which counts objects hardly ever comes for it.
+            gc.collect()
         self._observer.partition_event("assigned", source.topic, source.partition, f"from offset {base}")
         await partition.commit_forever()
 
