@@ -22,7 +22,8 @@ WRONG_LABELS = {"sumo-1332020": "en", "sumo-1247590": "en", "sumo-1585169": "en"
 
 
 def citations(ended: Sequence[Ended], *, public: Collection[str], internal: Mapping[str, str], model: str) -> Figure:
-    """The share of tickets whose reply cites only public articles that were found for it, and quotes no other.
+    """The share of tickets whose reply cites only public articles that were found for it, and quotes no other: an
+    internal one may be found too, to inform a person.
 
     ``public``: ids; ``internal``: texts by id.
     """
@@ -37,6 +38,8 @@ def citations(ended: Sequence[Ended], *, public: Collection[str], internal: Mapp
         "citations_valid", 1 - len(faults) / len(ended), len(ended), model, at_least=CITATIONS_RIGHT, note=note,
         details={
             "with a citation": sum(bool(event.draft.citations) for event in drafted) / len(ended),
+            "an internal article found": sum(any(not p.is_public for p in event.passages) for event in drafted)
+            / len(ended),
             "a claim found nowhere": sum(bool(event.draft.unfounded) for event in drafted) / len(ended),
             **{f"routed: {route}": n / len(ended) for route, n in Counter(e.route for e in drafted).items()},
         },
@@ -50,8 +53,8 @@ def _fault(one: Ended, public: Collection[str], secrets: Collection[str]) -> str
     found = {passage.document_id for passage in one.event.passages}
     if foreign := [cited for cited in one.event.draft.citations if cited not in found or cited not in public]:
         return f"{ticket} cites {', '.join(foreign)}"
-    if found - set(public):
-        return f"{ticket} was shown {', '.join(sorted(found - set(public)))}"
+    if mistaken := {passage.document_id for passage in one.event.passages if passage.is_public} - set(public):
+        return f"{ticket} was shown {', '.join(sorted(mistaken))} as public"
     if any(secret in one.event.draft.body for secret in secrets):
         return f"{ticket} quotes an internal article"
     return None

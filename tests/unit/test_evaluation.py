@@ -95,7 +95,7 @@ def test_only_the_system_prompt_up_to_its_last_breakpoint_is_cacheable() -> None
         routed((), body="Agents check the last four digits of the card before they change an address."),
         Ended(received(), None, failure="away"),
     ],
-    ids=["not found for it", "internal", "shown an internal one", "quotes an internal one", "no reply"],
+    ids=["not found for it", "internal", "shown an internal one as public", "quotes an internal one", "no reply"],
 )
 def test_each_fault_of_a_reply_counts(bad: Ended) -> None:
     assert citations_of(bad) == 0.0
@@ -103,6 +103,11 @@ def test_each_fault_of_a_reply_counts(bad: Ended) -> None:
 
 def test_a_reply_that_cites_what_was_found_is_valid() -> None:
     assert citations_of(routed(("printing",))) == 1.0
+
+
+def test_an_internal_article_may_inform_a_person() -> None:
+    internal = passage("secret", audience=Audience.INTERNAL)
+    assert citations_of(routed(("printing",), passages=(passage(), internal))) == 1.0
 
 
 def scored(raw: float, *passages: Passage) -> Ended:
