@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 from uuid import uuid4
 
 import uvicorn
@@ -29,7 +30,6 @@ READY_S_MAX = 20.0
 class Site:
     url: str
     accounts: Accounts
-    pool: Pool
     tenant: str
 
     async def link(self, name: str = "ada", role: Role = Role.REVIEWER) -> str:
@@ -38,8 +38,11 @@ class Site:
         return f"{self.url}/sign-in/link?token={await self.accounts.link(self.tenant, email)}"
 
 
-def console(pool: Pool) -> Console:
-    return Console(pool=pool, accounts=Accounts(pool), counts=Counts(partial(read_counts, pool)), client={})
+def console(pool: Pool, runtime: Pool, client: Mapping[str, Any] | None = None) -> Console:
+    return Console(
+        pool=pool, runtime=runtime, accounts=Accounts(pool), counts=Counts(partial(read_counts, pool)),
+        client=client or {},
+    )  # fmt: skip
 
 
 async def new_tenant(pool: Pool) -> str:
@@ -49,10 +52,10 @@ async def new_tenant(pool: Pool) -> str:
 
 
 @asynccontextmanager
-async def site(pool: Pool) -> AsyncIterator[Site]:
+async def site(console: Console) -> AsyncIterator[Site]:
     port = free_port()
     config = uvicorn.Config(
-        application(console(pool)), port=port, log_level="error", access_log=False, timeout_graceful_shutdown=1
+        application(console), port=port, log_level="error", access_log=False, timeout_graceful_shutdown=1
     )
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
@@ -60,7 +63,7 @@ async def site(pool: Pool) -> AsyncIterator[Site]:
         async with asyncio.timeout(READY_S_MAX):
             while not server.started:
                 await asyncio.sleep(0.02)
-        yield Site(f"http://127.0.0.1:{port}", Accounts(pool), pool, await new_tenant(pool))
+        yield Site(f"http://127.0.0.1:{port}", console.accounts, await new_tenant(console.pool))
     finally:
         server.should_exit = True
         await serving

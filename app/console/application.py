@@ -11,7 +11,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from agents.contract import PermanentError, TransientError
-from app.console import queue, sign_in, ticket
+from app.console import admin, api, letters, queue, sign_in, ticket
 from app.console.web import HERE, Console, Guarded, render, words
 
 ROUTES = (
@@ -24,7 +24,11 @@ ROUTES = (
     Route("/settle", ticket.settle, methods=["POST"]),
     Route("/diff", ticket.diff, methods=["POST"]),
     Route("/lease", ticket.lease, methods=["POST"]),
-    Route("/release", ticket.release, methods=["POST"]),
+    Route("/dead-letters", letters.show),
+    Route("/dead-letters", letters.handle, methods=["POST"]),
+    Route("/audit", admin.audit),
+    Route("/users", admin.users),
+    Route("/users", admin.change_users, methods=["POST"]),
     Route("/sign-in", sign_in.show),
     Route("/sign-in", sign_in.by_password, methods=["POST"]),
     Route("/sign-in/link", sign_in.show_link),
@@ -35,6 +39,10 @@ ROUTES = (
     Route("/locale", sign_in.choose_locale, methods=["POST"]),
     Route("/account", sign_in.account),
     Route("/account/password", sign_in.set_password, methods=["POST"]),
+    Route("/api/tickets", api.tickets),
+    Route("/api/ticket", api.ticket),
+    Route("/api/decisions", api.decide, methods=["POST"]),
+    Route("/api/audit", api.audit),
 )
 
 

@@ -35,17 +35,20 @@ async def opened(settings: Settings) -> AsyncIterator[Starlette]:
             settings.database_url or "", connections_max=CONNECTIONS_MAX, statement_timeout_s=_STATEMENT_TIMEOUT_S
         )
         stack.push_async_callback(pool.close)
+        runtime = await database.connect(settings.database_url or "", role="deskstream_runtime", connections_max=2)
+        stack.push_async_callback(runtime.close)
         oidc = _oidc(settings)
         if oidc is not None:
             stack.push_async_callback(oidc.close)
         yield application(
             Console(
                 pool=pool,
+                runtime=runtime,
                 accounts=Accounts(pool),
                 counts=Counts(partial(read_counts, pool)),
                 client=client_options(settings),
                 oidc=oidc,
-                secure=address(settings).startswith("https:"),
+                url=settings.console_url or "",
             )
         )
 

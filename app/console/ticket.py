@@ -134,13 +134,6 @@ async def _lease(request: Request, session: Session) -> Response:
     return render(request, "lease.html", holder=holder, is_mine=holder == session.user.actor)
 
 
-async def _release(request: Request, session: Session) -> Response:
-    """The page was left."""
-    console, ticket_id = console_of(request), (await form(request)).get("id", "")
-    await store.release(console.pool, session.tenant, ticket_id, session.user.actor)
-    return Response(status_code=204)
-
-
 def _uuid(text: str) -> UUID:
     try:
         return UUID(text)
@@ -155,4 +148,3 @@ undo = page(Role.REVIEWER, _undone)
 settle = page(Role.REVIEWER, _settle)
 diff = page(Role.REVIEWER, _diff)
 lease = page(Role.REVIEWER, _lease)
-release = page(Role.REVIEWER, _release)

@@ -55,11 +55,16 @@ class Console:
     """What the pages work with."""
 
     pool: Pool
+    runtime: Pool  # for the dead letters, which are of all tenants
     accounts: Accounts
     counts: Counts
     client: Mapping[str, Any]  # of the bus
     oidc: Oidc | None = None
-    secure: bool = False  # people reach it by https
+    url: str = ""  # where people reach it; empty: as they say
+
+    @property
+    def secure(self) -> bool:
+        return self.url.startswith("https:")
 
     @property
     def cookie(self) -> str:

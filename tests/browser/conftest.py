@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.async_api import Browser, Page, async_playwright
 
 from app.console.roles import Role
 from app.store.database import Pool
-from tests.console_site import Site
+from tests.console_site import Site, console
 from tests.console_site import site as serving
 
 WAIT_MS_MAX = 15_000
@@ -29,8 +30,8 @@ async def browser(apt_tools: None) -> AsyncIterator[Browser]:
 
 
 @pytest.fixture
-async def site(app_pool: Pool) -> AsyncIterator[Site]:
-    async with serving(app_pool) as site:
+async def site(app_pool: Pool, pool: Pool, bus: dict[str, Any]) -> AsyncIterator[Site]:
+    async with serving(console(app_pool, pool, bus)) as site:
         yield site
 
 
