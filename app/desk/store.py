@@ -257,28 +257,33 @@ async def decide(pool: Pool, tenant: str, ticket_id: str, actor: str, choice: Ch
 
 async def undo(pool: Pool, tenant: str, decision_id: UUID, actor: str) -> None:
     """Within UNDO_S, by who decided. Raises PermanentError("too_late")."""
+    too_late = PermanentError("too_late", f"only who decided can undo it, within {UNDO_S:g} seconds")
     async with pool.transaction(tenant) as connection:
         row = await connection.fetchrow(query("desk/undo"), tenant, decision_id, actor, UNDO_S)
         if row is None:
-            raise PermanentError("too_late", f"only who decided can undo it, within {UNDO_S:g} seconds")
-        ticket_id = row["ticket_id"]
-        await connection.execute(query("desk/stop_replies"), tenant, ticket_id, "undone")
+            raise too_late
+        ticket_id, action = row["ticket_id"], Action(row["decision"])
+        stopped = await connection.fetch(query("desk/stop_replies"), tenant, ticket_id, "undone")
+        if AFTER[action] is State.SENDING and not stopped:  # the sender has it
+            raise too_late
         await connection.execute(
             query("desk/undo_state"), tenant, ticket_id, row["draft_event_id"] or None, row["state_before"],
-            AFTER[Action(row["decision"])],
+            AFTER[action],
         )  # fmt: skip
-        await add_audit(
-            connection, tenant, actor, action="undone", subject=ticket_id, details={"decision": row["decision"]}
-        )
+        await add_audit(connection, tenant, actor, action="undone", subject=ticket_id, details={"decision": action})
 
 
 async def settle_unknown(pool: Pool, tenant: str, ticket_id: str, actor: str, *, landed: bool) -> None:
-    """A person looked in the help desk: the reply is there, or it is sent again. Raises PermanentError("decided")."""
+    """A person looked in the help desk: the reply is there, or it is sent now. Raises PermanentError("decided")."""
     async with pool.transaction(tenant) as connection:
-        reply_id = await connection.fetchval(query("desk/settle_unknown"), tenant, ticket_id, landed)
+        reply_id = await connection.fetchval(query("desk/unknown_reply"), tenant, ticket_id)
         if reply_id is None:
             raise PermanentError("decided", "no reply of this ticket is unknown: load it again")
-        await connection.execute(query("desk/set_state"), tenant, ticket_id, "sent" if landed else "sending", None)
+        if landed:
+            await connection.execute(query("desk/reply_sent"), tenant, reply_id, None, actor)
+        else:
+            await connection.execute(query("desk/send_again"), tenant, reply_id)
+            await connection.execute(query("desk/set_state"), tenant, ticket_id, State.SENDING, None)
         await add_audit(
             connection, tenant, actor, action="reply_settled", subject=ticket_id, details={"landed": landed}
         )

@@ -155,8 +155,8 @@ end
 $$;
 
 grant select, update on ticket to deskstream_app;
-grant select on message, ticket_call to deskstream_app;
+grant select on ticket_call to deskstream_app;
 grant select, insert, update on decision, outbox to deskstream_app;
-grant select, insert on audit_log to deskstream_app;
+grant select, insert on message, audit_log to deskstream_app;
 grant select, insert, update on ticket, ticket_call, decision, outbox to deskstream_runtime;
 grant select, insert on message, audit_log to deskstream_runtime;

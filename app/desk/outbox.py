@@ -1,0 +1,109 @@
+"""The outbox as a sender sees it. A claim is a lease: what its sender does not finish in time another takes over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+from app.desk.adapters import Outgoing
+from app.desk.decisions import State
+from app.desk.projector import DOOR, NAME
+from app.store.database import Pool
+from app.store.queries import query
+
+# Why a reply is not sent: in words, and what becomes of its ticket.
+_WHY = {
+    "taken_over": ("a person has taken the ticket over", State.TAKEN_OVER),
+    "newer_message": ("a newer message came in", State.SUPERSEDED),
+    "answered": ("a person has answered in the help desk", State.TAKEN_OVER),
+    "not_sending": ("the ticket is no longer to be answered so", State.WAITING),
+    "undone": ("the decision was undone", State.WAITING),
+    "draft_mode": ("the tenant is in draft mode", State.WAITING),
+    "halted": ("sending is halted for the tenant", State.WAITING),
+    "escalated": ("the conversation waits for a person", State.WAITING),
+    "article_changed": ("a cited article was changed or withdrawn", State.WAITING),
+}
+
+
+@dataclass(frozen=True)
+class Stale:
+    why: str
+    then: State
+
+
+@dataclass(frozen=True)
+class Claimed:
+    outgoing: Outgoing
+    partition: int  # of its conversation in tickets.raw
+    attempts: int
+    age_s: float  # since the decision, or the routed event, that it follows from
+    doubted_s: float | None  # since an attempt began whose outcome is not known
+
+
+class Outbox:
+    """``runtime`` works for all tenants; ``app`` sees the articles of one."""
+
+    def __init__(self, runtime: Pool, app: Pool) -> None:
+        self._runtime = runtime
+        self._app = app
+        self._sender = uuid4()
+
+    async def claim(self, limit: int, *, lease_s: float, settled_s: float) -> list[Claimed]:
+        """``settled_s``: so long after an attempt began it is seen whether it landed."""
+        rows = await self._runtime.fetch(query("desk/claim_replies"), self._sender, limit, lease_s, settled_s)
+        return [_claimed(dict(row)) for row in rows]
+
+    async def has_passed(self, partition: int, offset: int) -> bool:
+        """Whether the tables have the messages of tickets.raw up to there."""
+        rows = await self._runtime.fetch(query("desk/passed"), NAME, DOOR, partition, offset)
+        return bool(rows and rows[0][0])
+
+    async def begin(self, reply: Outgoing, *, within_s: float) -> Stale | bool:
+        """The last look. True: it may be sent, and is in doubt from now on. False: the claim is gone, or ends too
+        soon."""
+        async with self._app.transaction(reply.tenant) as connection:
+            why: str | None = await connection.fetchval(query("desk/why_stale"), reply.tenant, reply.reply_id)
+            if why is not None:
+                return Stale(*_WHY[why])
+            began = await connection.fetchval(
+                query("desk/begin_reply"), reply.tenant, reply.reply_id, self._sender, within_s
+            )
+        return bool(began)
+
+    async def sent(self, reply: Outgoing, remote_id: str) -> None:
+        await self._runtime.fetch(query("desk/reply_sent"), reply.tenant, reply.reply_id, remote_id, "sender")
+
+    async def later(self, reply: Outgoing, why: str, *, in_s: float, did_not_land: bool) -> None:
+        await self._runtime.fetch(
+            query("desk/reply_later"), reply.reply_id, self._sender, _storable(why), in_s, did_not_land
+        )
+
+    async def stale(self, reply: Outgoing, stale: Stale) -> None:
+        await self._end(reply.reply_id, "stale", stale.why, stale.then)
+
+    async def failed(self, reply: Outgoing, why: str) -> None:
+        """It did not land; a person decides anew."""
+        await self._end(reply.reply_id, "failed", f"could not be sent: {why}", State.WAITING)
+
+    async def unknown(self, reply: Outgoing, why: str) -> None:
+        await self._end(reply.reply_id, "unknown", f"may have been sent: {why}", State.UNKNOWN)
+
+    async def _end(self, reply_id: UUID, outcome: str, why: str, then: State) -> None:
+        await self._runtime.fetch(query("desk/reply_ended"), reply_id, self._sender, outcome, _storable(why), then)
+
+
+def _claimed(row: Mapping[str, Any]) -> Claimed:
+    return Claimed(
+        Outgoing(
+            reply_id=row["reply_id"], tenant=row["tenant"], ticket_id=row["ticket_id"],
+            conversation_id=row["conversation_id"], channel=row["channel"], body=row["body"],
+        ),
+        partition=row["partition"], attempts=row["attempts"], age_s=row["age_s"], doubted_s=row["doubted_s"],
+    )  # fmt: skip
+
+
+def _storable(text: str) -> str:
+    """What a desk answers may hold NUL, which PostgreSQL's text does not."""
+    return text.replace("\0", "")[:1_000]

@@ -1,0 +1,15 @@
+-- What may go, and what a sender that is gone left behind. A reply whose attempt may still land is left alone until
+-- $4 seconds after it began.
+update outbox
+set state = 'claimed', claimed_by = $1, claimed_until = now() + make_interval(secs => $3), attempts = attempts + 1
+where reply_id in (
+    select reply_id from outbox
+    where ((state = 'pending' and not_before <= now()) or (state = 'claimed' and claimed_until < now()))
+      and (began_at is null or began_at < now() - make_interval(secs => $4))
+    order by not_before
+    limit $2
+    for update skip locked
+)
+returning reply_id, tenant, ticket_id, conversation_id, channel, body, partition, attempts,
+          extract(epoch from now() - caused_at)::double precision as age_s,
+          extract(epoch from now() - began_at)::double precision as doubted_s

@@ -1,0 +1,1 @@
+update decision set relayed_at = now() where id = any ($1::uuid[])

@@ -1,0 +1,1 @@
+select reply_id from outbox where tenant = $1 and ticket_id = $2 and state = 'unknown' for update
