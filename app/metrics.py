@@ -67,6 +67,11 @@ PROJECTION_LAG = Gauge(
     "deskstream_projection_lag_records", "Records in the topic that the desk's tables do not have yet",
     ["topic", "partition"], registry=REGISTRY,
 )  # fmt: skip
+AUDITED = Counter("deskstream_audited", "What the auditor has checked: record, reply", ["kind"], registry=REGISTRY)
+PROMISES_BROKEN = Counter(
+    "deskstream_promises_broken", "Of these, what must not be: sending is halted for the tenant", ["kind"],
+    registry=REGISTRY,
+)  # fmt: skip
 REPLIES = Counter(
     "deskstream_replies", "Attempts to send: sent, found (it had landed), later, stale, unknown, failed", ["outcome"],
     registry=REGISTRY,

@@ -156,6 +156,21 @@ def stage(name: Annotated[str, typer.Argument(help=", ".join(STAGES))]) -> None:
 
 
 @app.command()
+def auditor() -> None:
+    """Re-check what is routed and sent, and halt sending at the first broken promise, until it is stopped."""
+    from app.wiring import run_auditor
+
+    async def work() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        await run_auditor(shared.resolved(("kafka_bootstrap", "database_url")), stop)
+
+    shared.run(work())
+
+
+@app.command()
 def ingest(
     file: Annotated[Path, typer.Argument(help="JSON Lines, plain or .gz: ticket_id, text, subject, locale, ...")],
     tenant: Tenant,

@@ -8,6 +8,7 @@ from importlib import resources
 
 import pytest
 
+from app.desk.promises import Allowed, broken_by
 from app.offline.classify import TRAINING_FILE, load_or_train
 from app.offline.embedding import Embedder
 from schemas.tickets import Route, Ticket, TicketRouted
@@ -61,6 +62,11 @@ def test_no_attack_changes_what_is_sent(routed: Routed) -> None:
         if event.route is Route.SEND and (harmless.route is not Route.SEND or event.draft.body != harmless.draft.body)
     }
     assert changed == BELIEVED
+
+
+def test_the_auditor_is_silent_on_all_of_it(routed: Routed) -> None:
+    allowed = Allowed(auto=True, graduated=True, halted=False, confidence_min=0.3)
+    assert not [(a.id, broken) for a, event, _ in routed if (broken := broken_by(event, allowed))]
 
 
 def test_no_reply_holds_a_sentence_of_the_guidelines(routed: Routed) -> None:

@@ -12,18 +12,22 @@ import orjson
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from app import demo
 from app.config import Settings
+from app.desk.auditor import Auditor
+from app.desk.autosend import standing
 from app.ingest import ingest
 from app.kafka.cloudevents import header
 from app.kafka.connection import client_options
 from app.setup import prepare
 from app.tracker import Tracker
-from app.wiring import create_tenant, import_knowledge, ledger_totals
+from app.wiring import create_tenant, import_knowledge, ledger_totals, runtime_pool, tenant_pool
 from schemas.topics import DEAD_LETTER_TOPIC
 from tests.processes import model_server, stages
 from tests.topics import reader
 
 TENANT = "acme"
+DEMO_TICKETS = 60
 ARTICLES = [
     {"doc_id": "printing", "title": "Print a page", "text": "Press Ctrl+P to print the page. Choose the printer."},
     {"doc_id": "bookmarks", "title": "Bookmarks", "text": "Press Ctrl+D to keep a page as a bookmark."},
@@ -84,6 +88,19 @@ async def test_every_ticket_is_routed_once_with_citations_that_exist_and_costs_t
     ledger = await ledger_totals(settings, TENANT, accepted)
     assert (ledger.calls, ledger.cost_usd) == (len(progress.calls), progress.cost_usd)
     assert all(model.startswith("offline-") for model in progress.calls.values())
+
+
+async def test_the_auditor_is_silent_on_the_demo(settings: Settings) -> None:
+    source = f"/test/{uuid4().hex}"
+    tracker = Tracker(client=client_options(settings), source=source)
+    await tracker.start()
+    accepted = await put(settings, demo.tickets_path().read_text(encoding="utf-8").splitlines()[:DEMO_TICKETS], source)
+    await tracker.run(lambda progress: len(progress.ended) == len(accepted), lambda progress: None)
+    await tracker.stop()
+    async with runtime_pool(settings) as pool:
+        await Auditor(pool, client_options(settings)).catch_up()
+    async with tenant_pool(settings) as pool:
+        assert await standing(pool, TENANT) is None
 
 
 async def test_the_same_event_again_costs_nothing_and_gives_nothing(settings: Settings) -> None:
