@@ -33,11 +33,14 @@ class ModelCall(Generic[R]):
 
 @dataclass(frozen=True)
 class Search:
-    """The best passages of the tenant's knowledge base. Answer: a tuple of at most ``limit`` passages, best first."""
+    """The best passages of the tenant's knowledge base. Answer: a tuple of at most ``limit`` passages, best first; of
+    at most ``limit_reranked`` where the tenant has them reranked.
+    """
 
     query: str
     limit: int = 5
     language: str | None = None
+    limit_reranked: int | None = None
 
 
 @dataclass(frozen=True)

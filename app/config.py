@@ -48,6 +48,7 @@ class Settings(BaseSettings):
     classify_model: str = "claude-haiku-4-5"
     draft_model: str = "claude-sonnet-4-6"
     ground_model: str = "claude-haiku-4-5"
+    rerank_model: str = "claude-haiku-4-5"
     # Asked while the one above is away; same provider. None: wait for it.
     classify_fallback_model: str | None = None
     draft_fallback_model: str | None = None
@@ -84,6 +85,15 @@ class Settings(BaseSettings):
     oidc_issuer: HttpUrl | None = Field(None, description="the identity provider; None: passwords and links only")
     oidc_client_id: str | None = None
     oidc_client_secret: SecretStr | None = None
+
+    # Where replies go. Whatever the webhook accepted must show there within reply_settle_s.
+    reply_adapter: Literal["console", "file", "webhook"] = Field("console", description="console: only marked as sent")
+    reply_folder: Path | None = Field(None, description="for file; None: STATE_DIR/replies")
+    reply_webhook_url: HttpUrl | None = None
+    reply_webhook_secret: SecretStr | None = Field(None, description="signs what is sent")
+    reply_webhook_reads_back: bool = Field(True, description="off where it has no GET: what is unsure stays unknown")
+    reply_timeout_s: float = Field(15, gt=0, le=60)
+    reply_settle_s: float = Field(15, ge=0, le=600)
 
     # This machine.
     state_dir: Path = Path(".deskstream")

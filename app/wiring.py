@@ -185,6 +185,7 @@ def models_by_prompt(settings: Settings) -> dict[str, str]:
         "classify": settings.classify_model,
         "draft": settings.draft_model,
         "ground": settings.ground_model,
+        "rerank": settings.rerank_model,
         "article": settings.draft_model,
     }
 

@@ -66,6 +66,7 @@ class TenantPolicy(Value):
     confidence_min: float = Field(default=0.9, ge=0, le=1)
     calibration: Calibration | None = Field(default=None, description="None: confidence is uncalibrated")
     mask_personal_data: bool = Field(default=False, description="before a ticket's text goes to a provider")
+    rerank: bool = Field(default=False, description="a model picks the passages out of more: a paid call a ticket")
 
     def has_graduated(self, category: Category, locale: str) -> bool:
         return any(one.category is category and one.locale == locale for one in self.graduated)

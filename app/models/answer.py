@@ -39,6 +39,7 @@ from app.ports import (
     Run,
     Threads,
 )
+from schemas.policy import TenantPolicy
 from schemas.usage import Usage
 
 _ATTEMPTS_MAX = 2  # the first answer and one repair
@@ -115,7 +116,7 @@ class ModelAnswerer:
                 return Answered(await self.threads.thread(context.tenant, conversation, accepted_at))
 
     async def _mask(self, tenant: str) -> Mask | None:
-        return Mask() if (await self.policies.policy(tenant)).mask_personal_data else None
+        return _mask_of(await self.policies.policy(tenant))
 
     # -- a chat completion
 
@@ -228,7 +229,8 @@ class ModelAnswerer:
 
     async def _search(self, search: Search, context: CallContext) -> Answered:
         ledger: list[LedgerRow] = []
-        mask = await self._mask(context.tenant)
+        policy = await self.policies.policy(context.tenant)
+        mask = _mask_of(policy)
         asked = replace(search, query=mask.mask(search.query)) if mask else search
         body = asked.query.encode()
         intent = Intent(
@@ -245,8 +247,9 @@ class ModelAnswerer:
         vector = np.frombuffer(await self._journalled(intent, ledger, partial(self._embed, asked)), np.float32)
         try:
             passages = await self.knowledge.search(
-                tenant=context.tenant, query=search.query, vector=vector, language=search.language, limit=search.limit
-            )
+                tenant=context.tenant, query=search.query, vector=vector, language=search.language,
+                limit=search.limit_reranked or search.limit if policy.rerank else search.limit,
+            )  # fmt: skip
         except PermanentError as error:
             raise Refused(error.reason, str(error), ledger) from error
         return Answered(passages, tuple(ledger))
@@ -318,6 +321,10 @@ def _unconfirmed(intent: Intent, run: Run) -> LedgerRow:
         provider=intent.provider, model=intent.model, usage=Usage(), cost_usd=intent.cost_usd_max, price_known=True,
         outcome="unconfirmed", latency_s=0.0,
     )  # fmt: skip
+
+
+def _mask_of(policy: TenantPolicy) -> Mask | None:
+    return Mask() if policy.mask_personal_data else None
 
 
 def _masked(call: ModelCall[Any], mask: Mask | None) -> ModelCall[Any]:

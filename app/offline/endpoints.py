@@ -46,7 +46,10 @@ from app.offline.wire import (
 
 KEY_CHARS_MAX = 200
 TRAINING_RETRY_AFTER_S = 2
-MODEL_OF_TASK = {"classify": "offline-classifier", "draft": "offline-extractive", "ground": "offline-grounding"}
+MODEL_OF_TASK = {
+    "classify": "offline-classifier", "draft": "offline-extractive", "ground": "offline-grounding",
+    "rerank": "offline-order",
+}  # fmt: skip
 EMBEDDINGS_MODEL = "offline-e5-small"
 SIMULATED_MODEL = "offline-simulated"
 
@@ -239,6 +242,8 @@ class Endpoints:
             return {**asdict(await draft(chat, self._embedder)), "model": MODEL_OF_TASK["draft"]}
         if chat.task == "ground":
             return {"claims": [asdict(claim) for claim in await ground(chat, self._embedder)]}
+        if chat.task == "rerank":
+            return {"document_ids": [source.id for source in chat.sources]}  # the search knows as much as this model
         if self._classifier is None:
             raise self._not_ready()
         return await classify(chat, self._embedder, self._classifier)

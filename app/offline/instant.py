@@ -31,6 +31,8 @@ def answer(chat: Chat, key: str) -> dict[str, Any]:
             "answered": [number + 1 for number in range(len(chat.customer.questions))] if chat.customer else [],
             "confidence": round(draw[0] / 255, 2) if ids else 0.05,
         }
+    if chat.task == "rerank":
+        return {"document_ids": [source.id for source in chat.sources]}
     first = chat.sources[0].id if chat.sources else None
     supported = first is not None and draw[0] < 230
     return {

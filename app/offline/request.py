@@ -12,9 +12,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from schemas.tickets import QUESTIONS_MAX, TURNS_MAX, Language
 
-Task = Literal["classify", "draft", "ground"]
+Task = Literal["classify", "draft", "ground", "rerank"]
 
-TASK_OF_SCHEMA: Mapping[str, Task] = {"Verdict": "classify", "Reply": "draft", "Grounding": "ground"}
+TASK_OF_SCHEMA: Mapping[str, Task] = {
+    "Verdict": "classify", "Reply": "draft", "Grounding": "ground", "Order": "rerank",
+}  # fmt: skip
 MAX_TOKENS_DEFAULT = 1_000
 MAX_TOKENS_MAX = 64_000
 MESSAGES_MAX = 50
@@ -23,7 +25,7 @@ ATTACHMENTS_MAX = 20
 # As much as enrichment puts into its search: the same text is then embedded once for both.
 QUERY_CHARS_MAX = 2_000
 
-_TASK_LINE = re.compile(r"^Task: (classify|draft|ground)\s*$", re.MULTILINE)
+_TASK_LINE = re.compile(r"^Task: (classify|draft|ground|rerank)\s*$", re.MULTILINE)
 _PARTS = ("customer_message", "knowledge_base", "reply")
 # A "<" inside is written as \u003c, so the first closing tag is the real one.
 _PART = {tag: re.compile(rf"<{tag}>(.*?)</{tag}>", re.DOTALL) for tag in _PARTS}
@@ -143,10 +145,10 @@ def _task(response_format: Any, system: str) -> Task:
             return TASK_OF_SCHEMA[name]
         raise BadRequest(f"the offline model knows the schemas {', '.join(TASK_OF_SCHEMA)}, not {name!r}")
     if line := _TASK_LINE.search(system):
-        return line[1]  # type: ignore[return-value]  # the pattern allows the three names only
+        return line[1]  # type: ignore[return-value]  # the pattern allows the four names only
     raise BadRequest(
-        "the offline model only classifies, drafts and grounds: send response_format json_schema with the name "
-        "Verdict, Reply or Grounding, or a line 'Task: classify|draft|ground' in the system prompt"
+        "the offline model only classifies, drafts, grounds and reranks: send response_format json_schema with the "
+        "name Verdict, Reply, Grounding or Order, or a line 'Task: classify|draft|ground|rerank' in the system prompt"
     )
 
 

@@ -62,15 +62,24 @@ async def create_tenant(pool: Pool, policy: TenantPolicy, *, name: str | None = 
     async with pool.transaction(policy.tenant) as connection:
         row = await connection.fetchrow(
             query("create_tenant"), policy.tenant, name or policy.tenant, policy.mode, policy.confidence_min,
-            policy.mask_personal_data,
+            policy.mask_personal_data, policy.rerank,
         )  # fmt: skip
     return row is not None
 
 
 async def set_masking(pool: Pool, tenant: str, on: bool) -> None:
     """Raises PermanentError("unknown_tenant")."""
+    await _set(pool, "set_masking", tenant, on)
+
+
+async def set_rerank(pool: Pool, tenant: str, on: bool) -> None:
+    """Raises PermanentError("unknown_tenant")."""
+    await _set(pool, "set_rerank", tenant, on)
+
+
+async def _set(pool: Pool, statement: str, tenant: str, on: bool) -> None:
     async with pool.transaction(tenant) as connection:
-        if await connection.fetchrow(query("set_masking"), tenant, on) is None:
+        if await connection.fetchrow(query(statement), tenant, on) is None:
             raise PermanentError("unknown_tenant", f"there is no tenant {tenant!r}")
 
 

@@ -17,7 +17,7 @@ from app.verify.calls import OK, Request, Row
 _READ_S_MAX = 300.0
 # Ends may be markers, which have no record: so many empty polls behind the last record are the end.
 _EMPTY_POLLS = 3
-_STAGE_OF_TASK = {"classify": "classify", "embed": "enrich", "draft": "draft", "ground": "route"}
+_STAGE_OF_TASK = {"classify": "classify", "embed": "enrich", "draft": "draft", "ground": "route", "rerank": "enrich"}
 _LEDGER = """
     select call_id::text, outcome, input_tokens + cached_tokens + cache_write_tokens as prompt, output_tokens as answer
     from call_attempt

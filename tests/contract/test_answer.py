@@ -109,14 +109,14 @@ class Embedder:
 
 
 class Knowledge:
-    async def search(self, *, vector: Vector, **_: Any) -> Any:
+    async def search(self, *, vector: Vector, limit: int, **_: Any) -> Any:
         assert vector.tolist() == [1, 0, 0]
-        return (passage(),)
+        return tuple(passage(f"a{number}") for number in range(limit))
 
 
 class Policies:
     async def policy(self, tenant: str) -> TenantPolicy:
-        return TenantPolicy(tenant=tenant, mask_personal_data=tenant == "discreet")
+        return TenantPolicy(tenant=tenant, mask_personal_data=tenant == "discreet", rerank=tenant == "thorough")
 
 
 class Threads:
@@ -310,9 +310,16 @@ async def test_a_draft_carries_the_name_of_the_model_that_wrote_it() -> None:
 async def test_a_search_pays_for_its_vector_once() -> None:
     journal = Journal()
     for _ in range(2):
-        answered = await answerer(Chat([]), journal).answer(Search("how"), CONTEXT)
-    assert answered.value == (passage(),) and len(journal.open) == 1
+        answered = await answerer(Chat([]), journal).answer(Search("how", limit=1), CONTEXT)
+    assert answered.value == (passage("a0"),) and len(journal.open) == 1
     assert answered.ledger[0].operation == "embeddings"
+
+
+async def test_more_passages_are_found_only_where_they_are_reranked() -> None:
+    search = Search("how", limit=5, limit_reranked=15)
+    contexts = (CONTEXT, replace(CONTEXT, tenant="thorough"))
+    found = [(await answerer(Chat([])).answer(search, context)).value for context in contexts]
+    assert [len(passages) for passages in found] == [5, 15]
 
 
 DISCREET = replace(CONTEXT, tenant="discreet")

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
-from agents import classify, draft
+from agents import classify, draft, enrich
 from agents.contract import Agent, PermanentError, Question, TransientError
 from agents.draft import Reply
 from app.kafka.cloudevents import header, to_output
@@ -20,7 +20,7 @@ from app.stage import StageHandler, admit
 from schemas.event import Event
 from schemas.policy import TenantPolicy
 from schemas.usage import Usage
-from tests.events import ALONE, enriched, received, verdict
+from tests.events import ALONE, classified, enriched, passage, received, verdict
 
 
 @dataclass
@@ -162,6 +162,16 @@ async def test_a_second_round_is_asked_where_the_first_answer_needs_it() -> None
     outputs = await handler([bad, good], agent=draft.AGENT)(record(enriched()))
     assert [o.topic for o in outputs] == ["llm.usage", "llm.usage", "tickets.drafted"]
     assert orjson.loads(outputs[-1].value or b"")["draft"]["body"] == "y"
+
+
+async def test_a_reranking_is_paid_and_counted_with_the_search() -> None:
+    found = (passage("a"), passage("b"))
+    thorough = Answered(TenantPolicy(tenant="acme", rerank=True))
+    answers = [found, Answered(ALONE), thorough, enrich.Order(document_ids=("b",))]
+    outputs = await handler(answers, agent=enrich.AGENT)(record(classified()))
+    assert [o.topic for o in outputs] == ["llm.usage", "llm.usage", "tickets.enriched"]
+    passages = orjson.loads(outputs[-1].value or b"")["passages"]
+    assert [one["document_id"] for one in passages] == ["b", "a"]
 
 
 async def test_questions_are_numbered_across_rounds() -> None:

@@ -38,7 +38,7 @@ class OfflineModel:
         first = received(ticket=ticket, event_id=ticket.ticket_id)
         (question,) = classify.follow_up(first, ALONE)
         classified = classify.decide(first, ALONE, await self.answer(question))
-        enriched = enrich.decide(classified, passages, ALONE)
+        enriched = enrich.decide(classified, passages, ALONE, everything_allowed("en"))
         answers = [await self.answer(question) for question in draft.ask(enriched)]
         answers += [await self.answer(question) for question in draft.follow_up(enriched, *answers)]
         drafted = draft.decide(enriched, *answers)

@@ -10,7 +10,7 @@ import pytest
 
 from agents.contract import PermanentError, TransientError
 from app.store.database import Pool, connect, migrate, revision
-from app.store.policies import Policies, create_tenant
+from app.store.policies import Policies, create_tenant, set_rerank
 from schemas.policy import Mode, TenantPolicy
 
 
@@ -96,9 +96,17 @@ async def test_a_new_tenant_is_in_draft_mode_with_no_graduated_category(app_pool
 
 
 async def test_a_policy_reads_back_as_it_was_written(app_pool: Pool) -> None:
-    tenant = await tenant_of(app_pool, mode=Mode.AUTO, confidence_min=0.75, mask_personal_data=True)
-    policy = await Policies(app_pool).policy(tenant)
-    assert policy == TenantPolicy(tenant=tenant, mode=Mode.AUTO, confidence_min=0.75, mask_personal_data=True)
+    fields = {"mode": Mode.AUTO, "confidence_min": 0.75, "mask_personal_data": True, "rerank": True}
+    tenant = await tenant_of(app_pool, **fields)
+    assert await Policies(app_pool).policy(tenant) == TenantPolicy.model_validate({"tenant": tenant, **fields})
+
+
+async def test_reranking_is_switched_for_a_tenant_and_for_no_other(app_pool: Pool) -> None:
+    tenant, other = await tenant_of(app_pool), await tenant_of(app_pool)
+    await set_rerank(app_pool, tenant, on=True)
+    assert [(await Policies(app_pool).policy(each)).rerank for each in (tenant, other)] == [True, False]
+    with pytest.raises(PermanentError, match="there is no tenant"):
+        await set_rerank(app_pool, "nobody", on=True)
 
 
 async def test_a_tenant_that_exists_is_left_as_it_is(app_pool: Pool) -> None:

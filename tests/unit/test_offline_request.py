@@ -26,7 +26,7 @@ def schema(name: str) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": {"name": name}}
 
 
-@pytest.mark.parametrize(("name", "task"), [("Verdict", "classify"), ("Reply", "draft")])
+@pytest.mark.parametrize(("name", "task"), [("Verdict", "classify"), ("Reply", "draft"), ("Order", "rerank")])
 def test_the_schema_names_the_task(name: str, task: str) -> None:
     assert parse_chat(request(response_format=schema(name))).task == task
 
@@ -41,7 +41,7 @@ def test_without_a_schema_a_line_of_the_system_prompt_names_the_task() -> None:
 
 
 def test_a_task_line_in_the_customers_message_is_ignored() -> None:
-    with pytest.raises(BadRequest, match="only classifies, drafts and grounds"):
+    with pytest.raises(BadRequest, match="only classifies, drafts, grounds and reranks"):
         parse_chat(request("Task: draft\n" + MESSAGE, system="Hello"))
 
 

@@ -5,7 +5,7 @@ from agents.contract import Search, ThreadLookup
 from app.models.prompts import PromptLibrary
 from app.offline.request import parse_chat
 from schemas.tickets import Draft, Thread, Turn
-from tests.events import ALONE, NOON, classified, enriched, received, verdict
+from tests.events import ALONE, NOON, classified, enriched, open_policy, received, verdict
 
 ASKED = Turn(author="customer", text="My 12 notes are gone.")
 ANSWERED = Turn(author="deskstream", text="Look in the bin.")
@@ -33,7 +33,7 @@ def test_a_first_message_is_shown_as_ever() -> None:
 
 def test_the_history_goes_on_with_the_ticket() -> None:
     event = classify.decide(received(), Thread(before=BEFORE), verdict())
-    assert enrich.decide(event, (), ALONE).history == BEFORE
+    assert enrich.decide(event, (), ALONE, open_policy()).history == BEFORE
 
 
 def test_what_is_unanswered_is_searched_with_the_message() -> None:
@@ -49,13 +49,14 @@ def test_a_reply_may_use_figures_of_the_customers_earlier_messages_but_not_of_ou
 
 
 def test_a_message_that_was_overtaken_gets_no_draft_and_costs_none() -> None:
-    event = enrich.decide(classified(), (), Thread(newer="the customer wrote again"))
+    event = enrich.decide(classified(), (), Thread(newer="the customer wrote again"), open_policy())
     assert draft.ask(event) == () == draft.follow_up(event)
     assert draft.decide(event).draft == Draft(body="", confidence=0)
 
 
 def test_what_needs_a_person_is_not_overtaken() -> None:
-    event = enrich.decide(classified(verdict=verdict(stakes=("refund",))), (), Thread(newer="the customer wrote again"))
+    of_stakes = classified(verdict=verdict(stakes=("refund",)))
+    event = enrich.decide(of_stakes, (), Thread(newer="the customer wrote again"), open_policy())
     assert event.superseded == ""
 
 

@@ -1,4 +1,4 @@
-select t.tenant, mode, confidence_min, mask_personal_data,
+select t.tenant, mode, confidence_min, mask_personal_data, rerank,
        coalesce(
            (
                select jsonb_agg(jsonb_build_object('category', category, 'locale', locale))

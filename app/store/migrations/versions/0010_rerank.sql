@@ -1,0 +1,1 @@
+alter table tenant add column rerank boolean not null default false;

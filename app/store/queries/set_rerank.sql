@@ -1,0 +1,1 @@
+update tenant set rerank = $2 where tenant = $1 returning tenant
