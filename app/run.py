@@ -97,21 +97,14 @@ async def _model_trained(settings: Settings, console: Console) -> None:
 
 @asynccontextmanager
 async def _stages(settings: Settings) -> AsyncIterator[list[Running]]:
-    """Each stage as its own process; stopped on the way out, all at once."""
+    """Each stage, and the desk, as its own process; stopped on the way out, all at once."""
     environment = settings_as_environment(settings)
+    commands = {f"stage {agent.name}": ("stage", agent.name) for agent in PIPELINE} | {"desk": ("desk",)}
     running: list[Running] = []
     try:
-        for agent in PIPELINE:
-            running.append(
-                process.launch(
-                    Process(
-                        name=f"stage {agent.name}",
-                        argv=(*deskstream(), "stage", agent.name),
-                        log=settings.state_dir / "logs" / f"{agent.name}.log",
-                        env=environment,
-                    )
-                )
-            )
+        for name, command in commands.items():
+            log = settings.state_dir / "logs" / f"{command[-1]}.log"
+            running.append(process.launch(Process(name, (*deskstream(), *command), log, env=environment)))
         yield running
     finally:
         await asyncio.gather(*(process.stop(one, stop_signal=signal.SIGTERM) for one in running))

@@ -81,7 +81,7 @@ def run(
 
 @app.command()
 def up(tenant: Tenant = "demo", as_json: AsJson = False) -> None:
-    """Start the embedded servers that no setting replaces and the console, and leave them running."""
+    """Start the embedded servers that no setting replaces, console and desk, and leave them running."""
     from app.console.launch import launch
     from app.embedded import servers
     from app.setup import prepare
@@ -109,16 +109,17 @@ def up(tenant: Tenant = "demo", as_json: AsJson = False) -> None:
 
 @app.command()
 def down() -> None:
-    """Stop the console and the embedded servers; data are kept."""
+    """Stop console, desk and the embedded servers; data are kept."""
     from app.embedded import servers
     from app.embedded.console import EmbeddedConsole
+    from app.embedded.desk import EmbeddedDesk
 
     settings = shared.settings()
 
     async def stop() -> tuple[str, ...]:
-        console = EmbeddedConsole(settings.state_dir)
-        ran = (console.name,) if console.running else ()
-        await console.stop()
+        parts = (EmbeddedConsole(settings.state_dir), EmbeddedDesk(settings.state_dir))
+        ran = [part.name for part in parts if part.running]
+        await asyncio.gather(*(part.stop() for part in parts))
         return (*ran, *await servers.down(settings))
 
     stopped = shared.run(stop())
@@ -132,8 +133,19 @@ def console(
     """Serve the console until it is stopped (SIGTERM, Ctrl-C)."""
     from app.console.server import serve
 
-    settings = shared.resolved(("kafka_bootstrap", "database_url"))
+    settings = shared.resolved()
     shared.run(serve(settings.model_copy(update={"console_port": port} if port else {})))
+
+
+@app.command()
+def desk() -> None:
+    """Run the desk's worker until it is stopped: topics into tables, decisions onto the bus, replies to customers."""
+    from app.desk.serve import serve
+
+    async def work() -> None:
+        await serve(shared.resolved(("kafka_bootstrap", "database_url")), _stopped_by_signals())
+
+    shared.run(work())
 
 
 @app.command()
@@ -145,11 +157,7 @@ def stage(name: Annotated[str, typer.Argument(help=", ".join(STAGES))]) -> None:
         shared.fail(f"there is no stage {name!r}: it is one of {', '.join(STAGES)}", shared.USAGE)
 
     async def work() -> None:
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
-        await run_stage(shared.resolved(), STAGES[name], stop)
+        await run_stage(shared.resolved(), STAGES[name], _stopped_by_signals())
 
     # Thousands of calls in flight; elsewhere asyncio's own loop, which can start a process as another user.
     shared.run(work(), loop_factory=uvloop.new_event_loop)
@@ -269,6 +277,13 @@ def doctor(as_json: AsJson = False) -> None:
             out.print(("ok    " if finding.ok else "WRONG ") + finding.text, markup=False, soft_wrap=True)
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
+
+
+def _stopped_by_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
 
 
 def main() -> None:

@@ -1,17 +1,20 @@
-"""The console of this machine: started beside the embedded servers, with the way in for its first admin."""
+"""Console and desk of this machine: started beside the embedded servers, with the way in for the first admin."""
 
 from __future__ import annotations
 
 from app.config import Settings
 from app.console.server import sign_in_address
 from app.embedded.console import EmbeddedConsole
+from app.embedded.desk import EmbeddedDesk
 from app.wiring import create_tenant, settings_as_environment
 
 
 async def launch(settings: Settings, tenant: str) -> tuple[str, str | None]:
     """Its address, and a one-time link unless somebody signed in already. Raises ServerError, TransientError."""
     await create_tenant(settings, tenant)
-    console = EmbeddedConsole(settings.state_dir, settings_as_environment(settings))
+    environment = settings_as_environment(settings)
+    console = EmbeddedConsole(settings.state_dir, environment)
     await console.start()
+    await EmbeddedDesk(settings.state_dir, environment).start()
     there = settings.model_copy(update={"console_url": settings.console_url or console.address})
     return there.console_url or console.address, await sign_in_address(there, tenant)

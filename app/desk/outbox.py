@@ -22,6 +22,7 @@ _WHY = {
     "undone": ("the decision was undone", State.WAITING),
     "draft_mode": ("the tenant is in draft mode", State.WAITING),
     "halted": ("sending is halted for the tenant", State.WAITING),
+    "not_graduated": ("its category and language are no longer open to be sent by themselves", State.WAITING),
     "escalated": ("the conversation waits for a person", State.WAITING),
     "article_changed": ("a cited article was changed or withdrawn", State.WAITING),
 }
@@ -95,9 +96,10 @@ class Outbox:
 
 
 def _claimed(row: Mapping[str, Any]) -> Claimed:
+    # The driver's own kind of UUID is one that not every encoder knows.
     return Claimed(
         Outgoing(
-            reply_id=row["reply_id"], tenant=row["tenant"], ticket_id=row["ticket_id"],
+            reply_id=UUID(int=row["reply_id"].int), tenant=row["tenant"], ticket_id=row["ticket_id"],
             conversation_id=row["conversation_id"], channel=row["channel"], body=row["body"],
         ),
         partition=row["partition"], attempts=row["attempts"], age_s=row["age_s"], doubted_s=row["doubted_s"],

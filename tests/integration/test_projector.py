@@ -60,6 +60,10 @@ class Bus:
         finally:
             await producer.stop()
 
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"KAFKA_BOOTSTRAP": self.client["bootstrap_servers"]}
+
     async def mirror(self) -> None:
         await Projector(self.pool, self.client).catch_up()
 

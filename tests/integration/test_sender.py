@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -18,6 +19,9 @@ from app.desk.outbox import Outbox
 from app.desk.projector import Projector
 from app.desk.relay import Relay
 from app.desk.sender import Pace, Sender
+from app.embedded import process
+from app.embedded.command import deskstream
+from app.embedded.process import Process
 from app.reviews import read_reviews
 from app.store.database import Pool
 from app.store.policies import create_tenant
@@ -112,6 +116,10 @@ ARTICLE = """
     insert into document (tenant, document_id, version, title, digest, collection, imported_at)
     values ($1, 'printing', {version}, 'Printing', '', 'default', clock_timestamp())
 """
+OPEN = """
+    insert into graduation (tenant, category, locale, state, bound_max, opened_by, opened_at)
+    values ($1, 'how_to', 'en', 'open', 0.05, 'ann', now())
+"""
 Execute = Callable[[str, str], Awaitable[None]]
 
 
@@ -130,6 +138,7 @@ async def office(bus: dict[str, Any], pool: Pool, app_pool: Pool, postgres_owner
     tenant = f"t{uuid4().hex[:12]}"
     await create_tenant(app_pool, TenantPolicy(tenant=tenant, mode=Mode.AUTO))
     await postgres_owner(ARTICLE.format(version=1), tenant)
+    await postgres_owner(OPEN, tenant)
     yield Office(Bus(bus, pool, tenant), pool, app_pool)
     # What a test left is none of the next one's business: a sender works for all tenants.
     async with pool.transaction() as connection:
@@ -197,6 +206,8 @@ async def test_a_newer_message_while_the_reply_waits_keeps_it_from_going(office:
     ("change", "state"),
     [
         ("update tenant set mode = 'draft' where tenant = $1", State.WAITING),
+        ("insert into sending_halt (tenant, why, by) values ($1, 'a test', 'auditor')", State.WAITING),
+        ("update graduation set state = 'closed' where tenant = $1", State.WAITING),
         ("update ticket set state = 'taken_over' where tenant = $1", State.TAKEN_OVER),
         ("insert into message (tenant, conversation_id, ticket_id, event_id, author, body, at)"
          " values ($1, 'c1', 't1', 'a' || $1, 'agent', 'I will look', now())", State.TAKEN_OVER),
@@ -204,7 +215,7 @@ async def test_a_newer_message_while_the_reply_waits_keeps_it_from_going(office:
          " customer_text, accepted_at, state) values ($1, 't0', 'c1', 'r', 's', 0, '', '', '', now(), 'escalated')",
          State.WAITING),
     ],
-    ids=["draft mode", "taken over", "a human's reply", "the conversation is escalated"],
+    ids=["draft mode", "halted", "graduation closed", "taken over", "a human's reply", "the conversation is escalated"],
 )  # fmt: skip
 async def test_what_is_stale_by_then_goes_to_a_person(
     office: Office, postgres_owner: Execute, change: str, state: State
@@ -370,3 +381,27 @@ async def test_what_was_undone_never_gets_to_the_bus(office: Office) -> None:
     await store.undo(office.app_pool, office.tenant, decided.id, "ann")
     async with office.pool.transaction() as connection:
         assert await connection.fetch(query("desk/due_decisions"), 0.0, 10) == []
+
+
+async def test_the_desk_s_process_sends_what_the_topics_say_and_ends_when_told(
+    office: Office, database_url: str, tmp_path: Path
+) -> None:
+    message = office.bus.message()
+    await office.bus.put(message, office.bus.routed(message, Route.SEND))
+    environment = {**office.bus.environment, "DATABASE_URL": database_url, "STATE_DIR": str(tmp_path)}
+    desk = process.launch(
+        Process("desk", (*deskstream(), "desk"), tmp_path / "desk.log", {**environment, "REPLY_ADAPTER": "file"})
+    )
+    try:
+
+        async def landed() -> bool:
+            return bool(files(tmp_path / "replies" / office.tenant))
+
+        await office.until(landed)
+        assert (await office.until_reply("sent")).state == "sent"
+    finally:
+        assert await process.stop(desk), (tmp_path / "desk.log").read_text()
+
+
+def files(folder: Path) -> list[Path]:
+    return list(folder.glob("*.json"))

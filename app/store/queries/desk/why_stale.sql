@@ -15,6 +15,12 @@ select case
     when d.undone_at is not null then 'undone'
     when r.decision_id is null and n.mode <> 'auto' then 'draft_mode'
     when r.decision_id is null and exists (
+        select from sending_halt h where h.tenant = r.tenant and h.lifted_at is null) then 'halted'
+    when r.decision_id is null and not exists (
+        select from graduation g
+        where g.tenant = r.tenant and g.category = t.category and g.locale = t.language and g.state = 'open')
+        then 'not_graduated'
+    when r.decision_id is null and exists (
         select from ticket e where e.tenant = r.tenant and e.conversation_id = r.conversation_id
           and e.state = 'escalated') then 'escalated'
     -- What a person approved they saw as it was then.
