@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,8 +17,11 @@ from app.console.application import application
 from app.console.live import Counts
 from app.console.queue import read_counts
 from app.console.roles import Role
+from app.console.searches import Find, Searches
 from app.console.web import Console
 from app.embedded.server import free_port
+from app.knowledge.gap_report import Gap
+from app.models.prompts import PromptLibrary
 from app.store.database import Pool
 from app.store.policies import create_tenant
 from schemas.policy import TenantPolicy
@@ -38,10 +41,15 @@ class Site:
         return f"{self.url}/sign-in/link?token={await self.accounts.link(self.tenant, email)}"
 
 
-def console(pool: Pool, runtime: Pool, client: Mapping[str, Any] | None = None) -> Console:
+async def _no_gaps(tenant: str) -> Sequence[Gap]:
+    return ()
+
+
+def console(pool: Pool, runtime: Pool, client: Mapping[str, Any] | None = None, find: Find | None = None) -> Console:
     return Console(
         pool=pool, runtime=runtime, accounts=Accounts(pool), counts=Counts(partial(read_counts, pool)),
-        client=client or {},
+        client=client or {}, gaps=Searches(find or _no_gaps),
+        prompts=PromptLibrary(cache_control=True, json_schema=True),
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from agents.contract import PermanentError, TransientError
-from app.console import admin, api, letters, queue, sign_in, ticket
+from app.console import admin, api, gaps, letters, policy, queue, sign_in, ticket, trust
 from app.console.web import HERE, Console, Guarded, render, words
 
 ROUTES = (
@@ -26,6 +26,11 @@ ROUTES = (
     Route("/lease", ticket.lease, methods=["POST"]),
     Route("/dead-letters", letters.show),
     Route("/dead-letters", letters.handle, methods=["POST"]),
+    Route("/graduation", trust.show),
+    Route("/graduation", trust.change, methods=["POST"]),
+    Route("/policy", policy.show),
+    Route("/gaps", gaps.show),
+    Route("/gaps", gaps.start, methods=["POST"]),
     Route("/audit", admin.audit),
     Route("/users", admin.users),
     Route("/users", admin.change_users, methods=["POST"]),

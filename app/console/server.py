@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import uvicorn
@@ -16,12 +17,18 @@ from app.console.live import Counts
 from app.console.oidc import Oidc
 from app.console.queue import read_counts
 from app.console.roles import Role
+from app.console.searches import Searches
 from app.console.web import Console
 from app.kafka.connection import client_options
+from app.knowledge import gap_report
+from app.models import guidelines
 from app.store import database
+from app.wiring import gap_parts, prompt_library
 
 FIRST_ADMIN = "admin@localhost"
 CONNECTIONS_MAX = 10
+GAP_DAYS = 30
+GAP_TICKETS_MIN = 3
 _STATEMENT_TIMEOUT_S = 10.0
 # Streams of counts never end by themselves.
 _LAST_REQUESTS_S = 2
@@ -37,6 +44,8 @@ async def opened(settings: Settings) -> AsyncIterator[Starlette]:
         stack.push_async_callback(pool.close)
         runtime = await database.connect(settings.database_url or "", role="deskstream_runtime", connections_max=2)
         stack.push_async_callback(runtime.close)
+        gaps = Searches(partial(_gaps, settings))
+        stack.push_async_callback(gaps.close)
         oidc = _oidc(settings)
         if oidc is not None:
             stack.push_async_callback(oidc.close)
@@ -47,6 +56,8 @@ async def opened(settings: Settings) -> AsyncIterator[Starlette]:
                 accounts=Accounts(pool),
                 counts=Counts(partial(read_counts, pool)),
                 client=client_options(settings),
+                gaps=gaps,
+                prompts=prompt_library(settings, guidelines.load(settings.guidelines_dir)),
                 oidc=oidc,
                 url=settings.console_url or "",
             )
@@ -81,6 +92,15 @@ async def sign_in_address(settings: Settings, tenant: str, email: str | None = N
     finally:
         await pool.close()
     return f"{address(settings)}/sign-in/link?token={token}"
+
+
+async def _gaps(settings: Settings, tenant: str) -> Sequence[gap_report.Gap]:
+    since = datetime.now(UTC) - timedelta(days=GAP_DAYS)
+    found = await gap_report.read(client_options(settings), tenant, since=since, similarity_min=None)
+    async with gap_parts(settings, tenant) as parts:
+        return await gap_report.gaps(
+            found, parts.embedder, parts.answerer.knowledge, tenant=tenant, size_min=GAP_TICKETS_MIN, masks=parts.masks
+        )
 
 
 def _oidc(settings: Settings) -> Oidc | None:

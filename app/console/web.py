@@ -24,7 +24,9 @@ from app.console.accounts import Accounts, Session
 from app.console.live import Counts
 from app.console.oidc import Oidc
 from app.console.roles import Role
+from app.console.searches import Searches
 from app.console.translations import LOCALES, Translate, preferred, translator
+from app.models.prompts import PromptLibrary
 from app.store.database import Pool
 
 HERE = Path(__file__).parent
@@ -59,6 +61,8 @@ class Console:
     accounts: Accounts
     counts: Counts
     client: Mapping[str, Any]  # of the bus
+    gaps: Searches
+    prompts: PromptLibrary
     oidc: Oidc | None = None
     url: str = ""  # where people reach it; empty: as they say
 

@@ -142,7 +142,17 @@ async def test_a_viewer_decides_nothing(site: Site, desks: Desks, pool: Pool) ->
     assert await _column(pool, "lease_user", site.tenant) == [None]
 
 
-PAGES = ("/", "/ticket?id=T-1", "/account", "/users", "/audit", "/dead-letters")
+PAGES = (
+    "/",
+    "/ticket?id=T-1",
+    "/account",
+    "/users",
+    "/audit",
+    "/dead-letters",
+    "/graduation",
+    "/policy?days=1&mode=auto",
+    "/gaps",
+)
 
 
 @pytest.mark.parametrize("look", ["light", "dark", "phone"])
