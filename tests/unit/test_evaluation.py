@@ -17,6 +17,7 @@ from app.evaluation.page import html
 from app.evaluation.parts import spread
 from app.evaluation.tickets import Call, Ended, cacheable
 from app.models.prices import Price, Prices
+from app.offline.kernel import SCALE, Kernel, error_left_out, fit
 from app.offline.labels import classify, train
 from schemas.tickets import Audience, Draft, JointConfidence, Passage, Route, Ticket, TicketClassified, TicketRouted
 from schemas.usage import Usage
@@ -195,3 +196,15 @@ def test_the_offline_model_learns_labels_and_is_unsure_of_what_is_like_no_row() 
     noise = rng.standard_normal((1, 384)).astype(np.float32)
     known, far = classify(model, vectors[:1])[0], classify(model, noise)[0]
     assert known.label == "a" and known.confidence > far.confidence
+
+
+def test_the_error_of_rows_left_out_is_that_of_fitting_without_each_of_them() -> None:
+    vectors = np.random.default_rng(0).standard_normal((12, 4)).astype(np.float32)
+    labels, everyone = np.arange(12) % 3, np.arange(12)
+    features = Kernel.of(vectors).features(vectors)
+    errors = []
+    for left_out in everyone:
+        others = everyone != left_out
+        weights = fit(features[np.ix_(others, others)], labels[others], 3) / SCALE
+        errors.append(np.square(features[left_out, others] @ weights - np.eye(3)[labels[left_out]]).sum())
+    assert error_left_out(features, labels, 3) == pytest.approx(np.mean(errors), rel=1e-3)
