@@ -58,6 +58,9 @@ class ReviewDecided(Event):
     category: Category
     language: Language
     priority: Priority | None = Field(default=None, description="None: nobody said; it then counts for no graduation")
+    review_s: Annotated[float, Field(ge=0)] | None = Field(
+        default=None, description="from when the reviewer took the ticket; None: that is not known"
+    )
     signals: Signals
 
     @model_validator(mode="after")

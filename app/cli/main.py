@@ -21,6 +21,7 @@ from agents.pipeline import STAGES
 from app.cli import calibration, dead_letters, graduation, knowledge, prompt, reviews, shared, tenants, users
 from app.cli.evaluate import evaluate
 from app.cli.gaps import gaps
+from app.cli.report import report
 from app.cli.shared import AsJson, err, out
 from app.cli.verify import verify
 
@@ -261,6 +262,7 @@ def model_server(
 
 
 app.command()(verify)
+app.command()(report)
 app.command("eval")(evaluate)
 
 

@@ -57,6 +57,10 @@ async def _routed(connection: Any, event: TicketRouted, at: datetime) -> None:
     stated = _json([passage.model_dump(mode="json") for passage in event.passages])
     grounding = None if event.grounding is None else _json(event.grounding.model_dump(mode="json"))
     calibrated = event.confidence.calibrated if event.confidence else None
+    await connection.execute(
+        query("desk/routing_counts"), event.tenant, event.event_id, event.root_id, event.ticket.ticket_id, event.route,
+        event.accepted_at, at,
+    )  # fmt: skip
     sends: bool | None = await connection.fetchval(
         query("desk/ticket_routed"), event.tenant, event.ticket.ticket_id, event.conversation, event.root_id,
         event.event_id, at, event.route, _texts(event.reasons), verdict.language, verdict.category, verdict.priority,
@@ -84,9 +88,9 @@ async def _reviewed(connection: Any, event: ReviewDecided) -> None:
         edit.words_changed if edit else None, edit.material if edit else None, event.rating, event.decided_at,
     )  # fmt: skip
     await connection.execute(
-        query("desk/review_counts"), event.tenant, event.event_id, event.draft_event_id, event.decision,
-        edit.material if edit else None, event.rating, event.category, event.language, event.priority,
-        event.decided_at,
+        query("desk/review_counts"), event.tenant, event.event_id, event.ticket_id, event.draft_event_id,
+        event.decision, edit.material if edit else None, event.rating, event.category, event.language, event.priority,
+        event.review_s, event.decided_at,
     )  # fmt: skip
 
 

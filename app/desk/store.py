@@ -338,8 +338,16 @@ def _review(row: Mapping[str, Any], decided: Decided, edit: Edit | None) -> Revi
         conversation=row["conversation_id"], accepted_at=row["accepted_at"], ticket_id=row["ticket_id"],
         draft_event_id=row["routed_event_id"], decision=decision, reviewer=decided.actor, decided_at=decided.at,
         reply=decided.reply, edit=edit, reason=decided.reason, category=row["category"], language=row["language"],
-        priority=row["priority"], signals=Signals.model_validate_json(row["signals"]),
+        priority=row["priority"], review_s=_review_s(row, decided), signals=Signals.model_validate_json(row["signals"]),
     )  # fmt: skip
+
+
+def _review_s(row: Mapping[str, Any], decided: Decided) -> float | None:
+    """None where nobody took the ticket before deciding."""
+    if not row["is_leased"] or row["leased_at"] is None:
+        return None
+    seconds: float = (decided.at - row["leased_at"]).total_seconds()
+    return seconds
 
 
 def _plain_columns(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -35,8 +35,8 @@ async def reviewed(
 ) -> None:  # fmt: skip
     for _ in range(number):
         await pool.fetch(
-            query("desk/review_counts"), tenant, uuid4().hex, draft or f"d{next(_drafts)}", decision, material, rating,
-            category, language, priority, at,
+            query("desk/review_counts"), tenant, uuid4().hex, "t1", draft or f"d{next(_drafts)}", decision, material,
+            rating, category, language, priority, None, at,
         )  # fmt: skip
 
 

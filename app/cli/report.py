@@ -1,0 +1,80 @@
+"""``deskstream report``: what became of a tenant's tickets, against the time before."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from app.cli import shared
+from app.cli.shared import AsJson, err, out
+
+if TYPE_CHECKING:
+    from app.config import Settings
+    from app.desk.report import Report
+
+Tenant = Annotated[str, typer.Option("--tenant", "-t", help="Whose: lower-case letters, digits, - and _.")]
+
+
+def report(
+    tenant: Tenant,
+    days: Annotated[int, typer.Option(min=1, max=3_660, help="The last so many, and as many before them.")] = 30,
+    recount: Annotated[
+        bool, typer.Option("--recount", help="Count them from the events too; exit code 1 where they differ.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Resolved without a person, time of reviews, cost, satisfaction."""
+    settings = shared.resolved(("kafka_bootstrap", "database_url") if recount else ("database_url",))
+    now = datetime.now(UTC)
+    found = shared.run(_read(settings, tenant, now, days, recount))
+    if as_json:
+        shared.print_json({name: one.as_json() for name, one in found.items()})
+    else:
+        _print(tenant, days, found)
+    if recount and found["recounted"] != found["now"]:
+        err.print("The tables and the events differ: the projector may lag behind, or a topic has lost its oldest"
+                  " records. Run it again in a minute.", style="red")  # fmt: skip
+        raise typer.Exit(1)
+
+
+async def _read(settings: Settings, tenant: str, now: datetime, days: int, recounts: bool) -> dict[str, Report]:
+    from app.desk.recount import recount
+    from app.desk.report import report
+    from app.kafka.connection import client_options
+    from app.wiring import tenant_pool
+
+    length = timedelta(days=days)
+    async with tenant_pool(settings) as pool:
+        found = {
+            "now": await report(pool, tenant, now - length, now, now=now),
+            "before": await report(pool, tenant, now - 2 * length, now - length, now=now),
+        }
+    if recounts:
+        found["recounted"] = await recount(client_options(settings), tenant, now - length, now, now=now)
+    return found
+
+
+def _print(tenant: str, days: int, found: dict[str, Report]) -> None:
+    titles = {"now": f"last {days} days", "before": f"{days} days before", "recounted": "from the events"}
+    table = Table("", *(titles[name] for name in found), title=tenant)
+    reports = list(found.values())
+
+    def row(name: str, tell: str, *attributes: str) -> None:
+        values = [[getattr(one, attribute) for attribute in attributes] for one in reports]
+        table.add_row(name, *("-" if None in told else tell.format(*told) for told in values))
+
+    row("tickets", "{:,}", "tickets")
+    row("resolved without a person", "{:,} ({:.1%})", "resolved", "resolved_share")
+    row("  of these not yet 7 days old", "{:,}", "unsettled")
+    row("  come back within 7 days, so not counted", "{:,}", "retracted")
+    row("reviews", "{:,}", "reviews")
+    row("  in under a minute", "{:,} of {:,} ({:.1%})", "reviews_under_a_minute", "reviews_timed",
+        "under_a_minute_share")  # fmt: skip
+    row("  time of a review, median", "{:.0f} s", "review_s_median")
+    row("cost of a ticket", "${:.4f}", "cost_usd_per_ticket")
+    row("cost of a resolution", "${:.4f}", "cost_usd_per_resolution")
+    row("satisfied customers (CSAT)", "{:.1%} of {:,}", "csat", "ratings")
+    out.print(table)

@@ -1,0 +1,64 @@
+-- Tickets whose first message came in from $2 until $3; $4: now; $5: days within which a ticket that comes back was not
+-- resolved. ``app/desk/recount.py`` says the same of the events, in code of its own.
+with own as (
+    select ticket_id from routing
+    where tenant = $1
+    group by ticket_id
+    having min(accepted_at) >= $2 and min(accepted_at) < $3
+),
+sent as (
+    select distinct on (r.ticket_id) r.ticket_id, r.event_id, r.accepted_at, r.routed_at,
+           r.routed_at + make_interval(days => $5) as settled_at
+    from own join routing r on r.tenant = $1 and r.ticket_id = own.ticket_id
+    where r.route = 'send'
+    order by r.ticket_id, r.routed_at, r.event_id
+),
+alone as (
+    select s.settled_at,
+           exists (
+               select from routing r
+               where r.tenant = $1 and r.ticket_id = s.ticket_id and r.event_id <> s.event_id
+                 and r.accepted_at > s.accepted_at and r.accepted_at <= s.settled_at
+           ) or exists (
+               select from review v
+               where v.tenant = $1 and v.ticket_id = s.ticket_id and v.decision = 'reopened'
+                 and v.decided_at <= s.settled_at
+           ) as came_back
+    from sent s
+    where not exists (
+        select from routing r
+        where r.tenant = $1 and r.ticket_id = s.ticket_id and r.route in ('review', 'escalate')
+          and r.routed_at <= s.routed_at
+    ) and not exists (
+        select from review v
+        where v.tenant = $1 and v.ticket_id = s.ticket_id and v.decision in ('approved', 'edited', 'rejected')
+          and v.decided_at <= s.settled_at
+    )
+),
+reviewed as (
+    select count(*) as reviews, count(review_s) as reviews_timed,
+           count(*) filter (where review_s < 60) as reviews_under_a_minute,
+           percentile_cont(0.5) within group (order by review_s) as review_s_median
+    from review
+    where tenant = $1 and decided_at >= $2 and decided_at < $3 and decision in ('approved', 'edited', 'rejected')
+),
+rated as (
+    select count(*) as ratings, count(*) filter (where rating >= 4) as ratings_good,
+           coalesce(sum(rating), 0) as rating_sum
+    from review
+    where tenant = $1 and decided_at >= $2 and decided_at < $3 and decision = 'rated'
+)
+select
+    (select count(*) from own) as tickets,
+    (select count(*) from alone where not came_back) as resolved,
+    (select count(*) from alone where not came_back and settled_at > $4) as unsettled,
+    (select count(*) from alone where came_back) as retracted,
+    (
+        select coalesce(sum(c.cost_usd), 0)
+        from own
+        join (select distinct ticket_id, root_id from routing where tenant = $1) r using (ticket_id)
+        join ticket_call c on c.tenant = $1 and c.root_id = r.root_id
+    ) as cost_usd,
+    reviewed.*,
+    rated.*
+from reviewed, rated
