@@ -87,6 +87,7 @@ async def run_stage(settings: Settings, agent: Agent, stop: asyncio.Event) -> No
             dead_letter_topic=DEAD_LETTER_TOPIC,
             admit=admit,
             last_words=handler.last_words,
+            outputs=(agent.produces.TOPIC,),
             safeguards=Safeguards(fencing="fencing" not in controls.off(), completion_map="map" not in controls.off()),
             limits=Limits(
                 in_flight_max=settings.in_flight_max, time_in_flight_s_max=settings.record_time_in_flight_s_max

@@ -83,7 +83,7 @@ class Bench:
     ) -> Worker:  # fmt: skip
         stage = Stage(
             self.source, f"{self.name}-group", handler, self.dead, limits=limits or Limits(),
-            safeguards=safeguards or Safeguards(), last_words=last_words,
+            safeguards=safeguards or Safeguards(), last_words=last_words, outputs=(self.target,),
         )  # fmt: skip
         return Worker(stage, client=self.client, observer=observer or Seen(), on_wait=on_wait)
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-METADATA_CHARS_MAX = 4_096  # the broker's offset.metadata.max.bytes
+# The broker's offset.metadata.max.bytes is 4,096, and the commit's number stands before the map.
+MAP_CHARS_MAX = 4_096 - 32
 
 # Two encodings, told apart by their prefix. A plain bitmap of 24,000 offsets fits the limit. Beyond that, what is
 # unfinished is sparse: the gaps between unfinished offsets, a byte each (255: 255 and more to come), deflated. So a
@@ -85,7 +86,7 @@ class CompletionMap:
     def encoded_with(self, offsets: Iterable[int]) -> tuple[int, str]:
         """(offset, metadata) as if ``offsets`` were finished, leaving this map as it is.
 
-        The metadata can be longer than ``METADATA_CHARS_MAX``: commit fewer offsets then, never without the map.
+        The metadata can be longer than ``MAP_CHARS_MAX``: commit fewer offsets then, never without the map.
         """
         ahead = CompletionMap(base=self.base, bits=self.bits, next=self.next)
         ahead.finish(offsets)
@@ -105,7 +106,7 @@ def _encode(bits: int) -> str:
         return ""
     plain = bits.to_bytes((bits.bit_length() + 7) // 8, "little")
     encoded = _PLAIN + base64.b64encode(plain).decode()
-    if len(encoded) <= METADATA_CHARS_MAX:
+    if len(encoded) <= MAP_CHARS_MAX:
         return encoded
     return _GAPS + base64.b64encode(zlib.compress(_gaps(plain, bits.bit_length()), level=1)).decode()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.runtime import told
 from app.runtime.record import Output, Record
 
 PREFIX = "dlq-"
@@ -28,7 +29,7 @@ def dead_letter(
     if value is not None and len(value) > bytes_max:
         fields["value-left-out-bytes"] = str(len(value))
         value = None
-    kept = [(name, content) for name, content in record.headers if not name.startswith(PREFIX)]
+    kept = [(name, content) for name, content in record.headers if not name.startswith(PREFIX) and name != told.HEADER]
     headers = kept + [(PREFIX + name, text.encode()) for name, text in fields.items()]
     # A record needs a key or a value.
     key = b"" if record.key is None and value is None else record.key

@@ -27,7 +27,8 @@ from aiokafka.errors import (
 )
 from aiokafka.structs import OffsetAndMetadata
 
-from app.runtime.completion import METADATA_CHARS_MAX, CompletionMap
+from app.runtime import told
+from app.runtime.completion import MAP_CHARS_MAX, CompletionMap
 from app.runtime.dead_letter import dead_letter
 from app.runtime.observer import Observer
 from app.runtime.record import Output, Record, Result, Stage
@@ -45,12 +46,11 @@ _TOO_LARGE = (MessageSizeTooLargeError, RecordTooLargeError)
 
 
 @dataclass(frozen=True)
-class Commit:
+class Batch:
     """What one transaction holds: results, and the offset and map once they are in."""
 
-    batch: Sequence[Result]
-    offset: int
-    metadata: str
+    results: Sequence[Result]
+    commit: told.Commit
 
 
 class Partition:
@@ -76,6 +76,7 @@ class Partition:
         self._log_start = log_start
         self._observer = observer
         self._map: CompletionMap | None = None
+        self._committed: told.Commit | None = None  # the last one, as far as is known here
         self._producer: AIOKafkaProducer | None = None
         self._results: deque[Result] = deque()
         self._failures = 0  # commits in a row
@@ -119,11 +120,13 @@ class Partition:
     # -- assignment
 
     async def open(self) -> int:
-        """Become the owner; gives the offset to read from. Raises KafkaError, or ConnectionError if not the owner."""
+        """Become the owner; gives the offset to read from. Raises KafkaError, TimeoutError; ConnectionError: not the owner."""
         if not await self._is_owner():
             raise ConnectionError("the group does not count this worker as a member of the current generation")
-        await self._start_producer()
-        self._map = await self._read_map()
+        await self._stop_producer()  # of an attempt before this one
+        async with asyncio.timeout(self._limits.transaction_timeout_s * 2):
+            await self._start_producer()
+            self._map = await self._read_map()
         return self._map.base
 
     async def commit_forever(self) -> None:
@@ -156,38 +159,39 @@ class Partition:
 
     async def _commit_finished(self) -> None:
         while self._results and not self.closed:
-            commit = self._next_commit()
-            if commit is None or not await self._commit_or_recover(commit):
+            batch = self._next_batch()
+            if batch is None or not await self._commit_or_recover(batch):
                 return
             if len(self._results) < self._limits.commit_records_max:
                 break
         if not self._results:
             self._idle.set()
 
-    def _next_commit(self) -> Commit | None:
+    def _next_batch(self) -> Batch | None:
         """As many results as one transaction may hold and as the map has room for; None: wait for the head.
 
         Lowest offsets of all first where room is short: that keeps the order within each lane, and they free the most.
         """
-        assert self._map is not None
+        assert self._map is not None and self._committed is not None
         number = min(len(self._results), self._limits.commit_records_max)
         batch = list(islice(self._results, number))
         self.crowded = False
         while batch:
-            offset, metadata = self._map.encoded_with(result.record.offset for result in batch)
-            if len(metadata) <= METADATA_CHARS_MAX:
-                return Commit(batch, offset, metadata)
+            offset, encoded = self._map.encoded_with(result.record.offset for result in batch)
+            if len(encoded) <= MAP_CHARS_MAX:
+                kept = encoded if self._stage.safeguards.completion_map else ""
+                return Batch(batch, self._committed.following(offset, kept))
             if self.crowded:
                 number //= 2
             self.crowded = True
             batch = nsmallest(number, self._results, key=lambda result: result.record.offset)
         return None
 
-    async def _commit_or_recover(self, commit: Commit) -> bool:
+    async def _commit_or_recover(self, batch: Batch) -> bool:
         began = time.monotonic()
         try:
             async with asyncio.timeout(self._limits.transaction_timeout_s + _COMMIT_S_MAX_OVER_TRANSACTION):
-                await self._commit(commit)
+                await self._commit(batch.results, batch.commit)
         except _TOO_LARGE as error:
             await self._recover("aborted", error)
             self._bury_largest(error)
@@ -198,28 +202,32 @@ class Partition:
             await self._recover("fenced" if isinstance(error, ProducerFenced) else "in_doubt", error)
             await self._back_off()
             return not self.closed
-        self._settle(commit.batch, time.monotonic() - began)
+        self._settle(batch.results, time.monotonic() - began)
         return True
 
-    async def _commit(self, commit: Commit) -> None:
+    async def _commit(self, results: Sequence[Result], commit: told.Commit) -> None:
         """One transaction: outputs, offset and map. Raises KafkaError; then what landed is unknown."""
         producer = self._producer
         assert producer is not None
-        metadata = commit.metadata if self._stage.safeguards.completion_map else ""
         await producer.begin_transaction()
-        sent = await self._send(producer, [output for result in commit.batch for output in result.outputs])
+        outputs = [output for result in results for output in result.outputs]
+        sent = await self._send(producer, outputs, told.header(self._stage, commit))
         source = TopicPartition(self._stage.topic, self.number)
         await producer.send_offsets_to_transaction(
-            {source: OffsetAndMetadata(commit.offset, metadata)}, self._stage.group
+            {source: OffsetAndMetadata(commit.offset, commit.metadata)}, self._stage.group
         )
         # aiokafka commits a transaction after a failed send unless each future is awaited.
         for future in sent:
             await future
         await producer.commit_transaction()
+        self._committed = commit
 
-    async def _send(self, producer: AIOKafkaProducer, outputs: Sequence[Output]) -> list[asyncio.Future[Any]]:
-        """Every output to its topic, in order, at this partition's number."""
+    async def _send(
+        self, producer: AIOKafkaProducer, outputs: Sequence[Output], last_header: tuple[str, bytes]
+    ) -> list[asyncio.Future[Any]]:
+        """Every output to its topic, in order, at this partition's number; ``last_header`` with each topic's last."""
         now_ms = int(time.time() * 1_000)
+        last = {output.topic: output for output in outputs}
         builders: dict[str, Any] = {}
         sent: list[asyncio.Future[Any]] = []
         for output in outputs:
@@ -227,6 +235,8 @@ class Partition:
             if builder is None:
                 builder = builders[output.topic] = producer.create_batch()
             headers = list(output.headers)
+            if output is last[output.topic]:
+                headers.append(last_header)
             if builder.append(timestamp=now_ms, key=output.key, value=output.value, headers=headers) is None:
                 sent.append(await producer.send_batch(builder, output.topic, partition=self.number))
                 builder = builders[output.topic] = producer.create_batch()
@@ -345,6 +355,27 @@ class Partition:
             return  # it is fenced or the broker is away; nothing of it is used again
 
     async def _read_map(self) -> CompletionMap:
+        """What is finished, by the group's offset and map and by what the outputs tell. Raises KafkaError."""
+        offset, metadata = await self._read_offset()
+        start = await self._log_start()
+        known = told.Commit.of_metadata(offset, metadata)
+        if known is None:
+            # Nothing is committed, or an operator reset it: what the outputs tell of earlier lines doesn't count.
+            completion = CompletionMap.restore(offset, metadata) if offset >= 0 else CompletionMap(base=start)
+            await self._commit((), told.Commit.first(*completion.encoded_with(())))
+        else:
+            self._committed = await self._last_commit(known)
+            completion = CompletionMap.restore(self._committed.offset, self._committed.encoded_map)
+        if completion.base < start:
+            # Retention removed what was never read: said aloud, since those records are gone.
+            self._observer.partition_event(
+                "offsets_gone", self._stage.topic, self.number, f"offsets {completion.base} to {start - 1}"
+            )
+            completion = completion.union(CompletionMap(base=start))
+        return completion
+
+    async def _read_offset(self) -> tuple[int, str]:
+        """(-1, "") where nothing is committed."""
         source = TopicPartition(self._stage.topic, self.number)
         admin = AIOKafkaAdminClient(**self._client)
         try:
@@ -357,17 +388,19 @@ class Partition:
             # aiokafka passes over an error of the whole answer, such as that of a coordinator which still loads. Taken
             # for "nothing was committed", it would have the partition done again from its start.
             raise KafkaError(f"the group's coordinator said nothing of partition {self.number}")
-        start = await self._log_start()
-        if committed.offset < 0:
-            return CompletionMap(base=start)
-        completion = CompletionMap.restore(committed.offset, committed.metadata)
-        if completion.base < start:
-            # Retention removed what was never read: said aloud, since those records are gone.
+        return committed.offset, committed.metadata or ""
+
+    async def _last_commit(self, known: told.Commit) -> told.Commit:
+        """``known`` to the group, or the later one that the outputs tell of and whose offset the broker lost."""
+        last = known
+        for commit in await told.last_told(self._client, self._stage, self.number):
+            if commit.is_after(last):
+                last = commit
+        if last is not known:
             self._observer.partition_event(
-                "offsets_gone", self._stage.topic, self.number, f"offsets {completion.base} to {start - 1}"
+                "offset_lost", self._stage.topic, self.number, f"{known.offset} is committed, {last.offset} was"
             )
-            completion = completion.union(CompletionMap(base=start))
-        return completion
+        return last
 
 
 def _retrieved(future: asyncio.Future[Any]) -> None:

@@ -134,5 +134,8 @@ class Stage:
     admit: Admit = admit_by_key
     # Asked when the engine gives a record up (too often, too long, a bug): outputs committed with its dead letter.
     last_words: Handler | None = None
+    # Where a new owner looks for the last commit, beside the dead-letter topic. A topic is enough if each result has
+    # an output there or a dead letter; on topics that others write much to, looking takes longer.
+    outputs: Sequence[str] = ()
     limits: Limits = field(default_factory=Limits)
     safeguards: Safeguards = field(default_factory=Safeguards)

@@ -52,7 +52,8 @@ async def main(
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        stage = Stage(source, f"group-{target}", handler, f"{target}.dead", limits=Limits(in_flight_max=in_flight))
+        limits = Limits(in_flight_max=in_flight)
+        stage = Stage(source, f"group-{target}", handler, f"{target}.dead", limits=limits, outputs=(target,))
         settle()
         await Worker(stage, client={"bootstrap_servers": bootstrap}, on_wait=print).run(stop)
 

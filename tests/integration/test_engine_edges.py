@@ -22,6 +22,7 @@ from app.embedded.kafka import EmbeddedKafka
 from app.kafka.topics import check_topics, create_topics, partition_counts
 from app.runtime.partition import Partition
 from app.runtime.record import Handler, Limits, Output, Record, Result, Stage
+from app.runtime.told import Commit
 from app.runtime.worker import _POLL_RECORDS_MAX
 from schemas.topics import TOPICS
 from tests.integration.test_engine import assert_once_in_order, rows
@@ -43,7 +44,7 @@ def copier(bench: Bench) -> Handler:
 
 
 async def committed(bench: Bench, partition: int = 0) -> tuple[int, str]:
-    """Offset and map."""
+    """Offset and metadata."""
     source = TopicPartition(bench.source, partition)
     async with admin(bench) as client:
         found = (await client.list_consumer_group_offsets(f"{bench.name}-group", partitions=[source]))[source]
@@ -160,7 +161,8 @@ async def test_a_worker_that_is_no_member_when_it_wakes_initialises_nothing(benc
 
 @dataclass
 class Held:
-    """The first commit among all producers stands still: before its request is sent, or after it was carried out."""
+    """The first commit of outputs among all producers stands still: before its request is sent, or after it was
+    carried out."""
 
     landed: bool
     reached: asyncio.Event = field(default_factory=asyncio.Event)
@@ -170,9 +172,14 @@ class HoldingProducer(AIOKafkaProducer):  # type: ignore[misc] # aiokafka has no
     def __init__(self, *, held: Held, **options: Any) -> None:
         super().__init__(**options)
         self._held = held
+        self._has_outputs = False
+
+    async def send_batch(self, *args: Any, **options: Any) -> Any:
+        self._has_outputs = True
+        return await super().send_batch(*args, **options)
 
     async def commit_transaction(self) -> None:
-        if self._held.reached.is_set():
+        if self._held.reached.is_set() or not self._has_outputs:
             await super().commit_transaction()
             return
         self._held.reached.set()
@@ -348,7 +355,7 @@ async def test_a_worker_that_is_given_partitions_after_it_has_drained_ends_well(
 
 @pytest.fixture
 def small_map(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.runtime.partition.METADATA_CHARS_MAX", MAP_CHARS)
+    monkeypatch.setattr("app.runtime.partition.MAP_CHARS_MAX", MAP_CHARS)
 
 
 @dataclass
@@ -376,11 +383,12 @@ async def test_a_full_map_is_never_dropped_and_the_partition_waits_for_its_head(
     crashed = asyncio.create_task(bench.worker(stuck, limits=limits, observer=seen).run(asyncio.Event()))
     await until(lambda: seen.count("paused") > 0)
     visible = len(await bench.read(bench.target, at_least=20))
-    offset, metadata = await committed(bench)
+    commit = Commit.of_metadata(*await committed(bench))
     crashed.cancel()
     await asyncio.wait([crashed])
-    assert offset == 0
-    assert 0 < len(metadata) <= MAP_CHARS
+    assert commit is not None
+    assert commit.offset == 0
+    assert 0 < len(commit.encoded_map) <= MAP_CHARS
     assert visible <= 8 * MAP_CHARS
     stuck.open.set()
     async with running(bench.worker(stuck, limits=limits)):
@@ -530,7 +538,9 @@ async def test_records_that_compaction_removed_count_as_finished(own_kafka: Embe
     assert sorted(values) == [*range(1, 10), 100, 103, 104, 107, 999]
     async with reader(bench.client, bench.source) as consumer:
         (end,) = (await consumer.end_offsets(consumer.assignment())).values()
-    assert await committed(bench) == (end, "")
+    commit = Commit.of_metadata(*await committed(bench))
+    assert commit is not None
+    assert (commit.offset, commit.encoded_map) == (end, "")
 
 
 async def _compacted_topic(bench: Bench) -> None:

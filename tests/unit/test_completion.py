@@ -2,7 +2,7 @@
 
 import random
 
-from app.runtime.completion import METADATA_CHARS_MAX, CompletionMap
+from app.runtime.completion import MAP_CHARS_MAX, CompletionMap
 
 
 def taken(base: int, offsets: range) -> CompletionMap:
@@ -59,14 +59,14 @@ def test_encoding_ahead_leaves_the_map_as_it_is() -> None:
 def test_a_stuck_head_fits_the_metadata_limit_however_far_others_run() -> None:
     completion = taken(0, range(200_000))
     _, metadata = completion.encoded_with(range(1, 200_000))
-    assert len(metadata) <= METADATA_CHARS_MAX
+    assert len(metadata) <= MAP_CHARS_MAX
 
 
 def test_2_500_unfinished_of_100_000_fit_the_metadata_limit() -> None:
     completion = taken(0, range(100_000))
     unfinished = {0, *random.Random(1).sample(range(100_000), 2_500)}
     offset, metadata = completion.encoded_with(o for o in range(100_000) if o not in unfinished)
-    assert len(metadata) <= METADATA_CHARS_MAX
+    assert len(metadata) <= MAP_CHARS_MAX
     restored = CompletionMap.restore(offset, metadata)
     assert {o for o in range(100_000) if not restored.is_finished(o)} == unfinished
 
@@ -74,7 +74,7 @@ def test_2_500_unfinished_of_100_000_fit_the_metadata_limit() -> None:
 def test_16_000_offsets_fit_whatever_is_finished() -> None:
     completion = taken(0, range(16_000))
     finished = [o for o in range(1, 16_000) if random.Random(o).random() < 0.5]
-    assert len(completion.encoded_with(finished)[1]) <= METADATA_CHARS_MAX
+    assert len(completion.encoded_with(finished)[1]) <= MAP_CHARS_MAX
 
 
 def test_metadata_of_another_hand_restores_to_the_bare_offset() -> None:
