@@ -120,7 +120,10 @@ class Partition:
     # -- assignment
 
     async def open(self) -> int:
-        """Become the owner; gives the offset to read from. Raises KafkaError, TimeoutError; ConnectionError: not the owner."""
+        """Become the owner; gives the offset to read from.
+
+        Raises KafkaError and TimeoutError, and ConnectionError where another is the owner.
+        """
         if not await self._is_owner():
             raise ConnectionError("the group does not count this worker as a member of the current generation")
         await self._stop_producer()  # of an attempt before this one
