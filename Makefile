@@ -6,10 +6,10 @@ TENANT ?= demo
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-unit check fmt docs bench chaos eval up down clean lock install
+.PHONY: help run test test-unit check fmt docs bench chaos chaos-sending eval up down clean lock install
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: .venv/run ## From nothing to the summary: servers, articles, stages, tickets (TICKETS= KB= LIMIT=200 TENANT=demo)
 	@$(BIN)/deskstream run --limit $(LIMIT) --tenant $(TENANT) $(if $(TICKETS),--tickets $(TICKETS)) $(if $(KB),--kb $(KB))
@@ -44,6 +44,9 @@ MINUTES ?= 20
 chaos: .venv/run ## The proof, long: kills and freezes for MINUTES=20 from SEED=1; adds to infra/docs/generated/chaos.json
 	@$(BIN)/deskstream verify --minutes $(MINUTES) --seed $(SEED) --tickets $$(( $(MINUTES) * 360 )) \
 	  --results infra/docs/generated/chaos.json
+
+chaos-sending: .venv/run ## The proof of sending: 10,000 replies to a help desk that fails on purpose, kill -9 at each step
+	@$(BIN)/python -m app.verify.sending --replies 10000 --kill-share 0.002 --results infra/docs/generated/sending.json
 
 DATA ?= ../shared/data
 eval: .venv/run ## Quality and cost measured on real data: writes infra/docs/generated/eval.json (DATA= EVAL="--part cost")

@@ -24,6 +24,7 @@ from app.desk.adapters.webhook import SIGNATURE_HEADER, TIMESTAMP_HEADER, signat
 SECRET = "for tests"  # noqa: S105 - it protects nothing
 LATE_S = 0.4  # the latest that an accepted reply shows
 REQUEST_BYTES_MAX = 1_000_000
+CONNECTION_S_MAX = 10.0
 
 
 class Fault(StrEnum):
@@ -56,7 +57,9 @@ class Desk:
         self.address = ""
         self._rng = random.Random(seed)  # noqa: S311 - to be repeated, not to be secret
         self._at_byte = 0  # resets go through all bytes in turn
-        self._late: set[asyncio.Task[None]] = set()
+        self._late: list[tuple[float, bytes]] = []  # accepted, and shown from then on
+        self._open: set[asyncio.Task[None]] = set()  # connections
+        self._closing = asyncio.Event()
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[str]:
@@ -68,14 +71,20 @@ class Desk:
             yield self.address
         finally:
             server.close()
-            await asyncio.gather(*self._late)
+            self._closing.set()
+            await asyncio.gather(*self._open)
+            self._show(float("inf"))
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One request a connection, so that a reset hits no other."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._open.add(task)
         with suppress(ConnectionError, asyncio.IncompleteReadError, TimeoutError):
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(CONNECTION_S_MAX):
                 await self._request(reader, writer)
         writer.close()
+        self._open.discard(task)
 
     async def _request(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         fault = self._rng.choice(self.faults) if self._rng.random() < self.share else None
@@ -86,6 +95,7 @@ class Desk:
             _reset(writer)
             return
         method, target, headers, body = await _read(reader)
+        self._show(time.monotonic())
         if not _is_signed(headers, body if method == "POST" else urlsplit(target).query.encode()):
             await _answer(writer, 401, {"error": "signature"})
             return
@@ -102,7 +112,7 @@ class Desk:
             await _answer(writer, 429, {"error": "slow down"}, ("Retry-After: 1",))
             return
         if fault is Fault.LATE:
-            self._later(body)
+            self._late.append((time.monotonic() + self._rng.uniform(0.0, LATE_S), body))
             if self._rng.random() < 0.5:
                 _reset(writer)
                 return
@@ -114,7 +124,7 @@ class Desk:
     async def _after(self, writer: asyncio.StreamWriter, told: dict[str, object], fault: Fault | None) -> None:
         match fault:
             case Fault.HANG_AFTER:
-                await asyncio.sleep(25)
+                await self._closing.wait()
             case Fault.ERROR_AFTER:
                 await _answer(writer, 500, {"error": "after"})
             case Fault.RESET_ANSWER:
@@ -137,14 +147,11 @@ class Desk:
         landed = reply_id in self.landed.at
         await self._after(writer, {"landed": landed, "id": f"remote-{reply_id}" if landed else None}, fault)
 
-    def _later(self, body: bytes) -> None:
-        async def accept() -> None:
-            await asyncio.sleep(self._rng.uniform(0.0, LATE_S))
-            self._accept(body)
-
-        task = asyncio.create_task(accept())
-        self._late.add(task)
-        task.add_done_callback(self._late.discard)
+    def _show(self, until: float) -> None:
+        """By the clock and not by a task: a busy machine must not make it show later than was promised."""
+        for due in [each for each in self._late if each[0] <= until]:
+            self._late.remove(due)
+            self._accept(due[1])
 
     def _accept(self, body: bytes) -> None:
         reply = orjson.loads(body)

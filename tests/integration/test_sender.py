@@ -94,6 +94,7 @@ class Office:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(sender.run(stop))
             tasks.create_task(projector.run(stop))
+            tasks.create_task(Relay(self.pool, self.bus.client, after_s=0.0).run(stop))
             try:
                 yield
             finally:
