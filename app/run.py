@@ -97,9 +97,11 @@ async def _model_trained(settings: Settings, console: Console) -> None:
 
 @asynccontextmanager
 async def _stages(settings: Settings) -> AsyncIterator[list[Running]]:
-    """Each stage, and the desk, as its own process; stopped on the way out, all at once."""
+    """Each stage, the desk and the auditor, each as its own process; stopped on the way out, all at once."""
     environment = settings_as_environment(settings)
-    commands = {f"stage {agent.name}": ("stage", agent.name) for agent in PIPELINE} | {"desk": ("desk",)}
+    commands = {f"stage {agent.name}": ("stage", agent.name) for agent in PIPELINE} | {
+        name: (name,) for name in ("desk", "auditor")
+    }
     running: list[Running] = []
     try:
         for name, command in commands.items():

@@ -82,7 +82,7 @@ def run(
 
 @app.command()
 def up(tenant: Tenant = "demo", as_json: AsJson = False) -> None:
-    """Start the embedded servers that no setting replaces, console and desk, and leave them running."""
+    """Start the embedded servers that no setting replaces, console, desk and auditor, and leave them running."""
     from app.console.launch import launch
     from app.embedded import servers
     from app.setup import prepare
@@ -110,15 +110,15 @@ def up(tenant: Tenant = "demo", as_json: AsJson = False) -> None:
 
 @app.command()
 def down() -> None:
-    """Stop console, desk and the embedded servers; data are kept."""
+    """Stop console, desk, auditor and the embedded servers; data are kept."""
     from app.embedded import servers
     from app.embedded.console import EmbeddedConsole
-    from app.embedded.desk import EmbeddedDesk
+    from app.embedded.desk import EmbeddedAuditor, EmbeddedDesk
 
     settings = shared.settings()
 
     async def stop() -> tuple[str, ...]:
-        parts = (EmbeddedConsole(settings.state_dir), EmbeddedDesk(settings.state_dir))
+        parts = [part(settings.state_dir) for part in (EmbeddedConsole, EmbeddedDesk, EmbeddedAuditor)]
         ran = [part.name for part in parts if part.running]
         await asyncio.gather(*(part.stop() for part in parts))
         return (*ran, *await servers.down(settings))

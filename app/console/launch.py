@@ -1,11 +1,11 @@
-"""Console and desk of this machine: started beside the embedded servers, with the way in for the first admin."""
+"""Console, desk and auditor of this machine, beside the embedded servers, and the way in for the first admin."""
 
 from __future__ import annotations
 
 from app.config import Settings
 from app.console.server import sign_in_address
 from app.embedded.console import EmbeddedConsole
-from app.embedded.desk import EmbeddedDesk
+from app.embedded.desk import EmbeddedAuditor, EmbeddedDesk
 from app.wiring import create_tenant, settings_as_environment
 
 
@@ -16,5 +16,6 @@ async def launch(settings: Settings, tenant: str) -> tuple[str, str | None]:
     console = EmbeddedConsole(settings.state_dir, environment)
     await console.start()
     await EmbeddedDesk(settings.state_dir, environment).start()
+    await EmbeddedAuditor(settings.state_dir, environment).start()
     there = settings.model_copy(update={"console_url": settings.console_url or console.address})
     return there.console_url or console.address, await sign_in_address(there, tenant)

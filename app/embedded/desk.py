@@ -1,4 +1,4 @@
-"""The desk's worker as a process of its own, beside the embedded servers."""
+"""The desk's worker and the auditor as processes of their own, beside the embedded servers."""
 
 from __future__ import annotations
 
@@ -23,4 +23,8 @@ class EmbeddedDesk(EmbeddedServer):
         return ""  # nobody calls it
 
     async def prepare(self) -> Process:
-        return Process(name=self.name, argv=(*deskstream(), "desk"), log=self.log_path, env=self._environment)
+        return Process(name=self.name, argv=(*deskstream(), self.name), log=self.log_path, env=self._environment)
+
+
+class EmbeddedAuditor(EmbeddedDesk):
+    name = "auditor"
