@@ -16,7 +16,7 @@ from schemas.reviews import Decision, Edit
 REPLY_CHARS_MAX = 50_000
 REASON_CHARS_MAX = 2_000
 # Comparing takes time that grows faster than the length.
-TOKENS_MAX = 3_000
+TOKENS_MAX = 1_000  # a second on a busy machine; a draft has some 250 words
 SPELLING_LETTERS_MIN = 5
 SPELLING_CHANGED_MAX = 0.25
 MATERIAL_SHARE = 0.2
@@ -113,8 +113,8 @@ class Piece:
     text: str
 
 
-# A word with the space behind it; of scripts without spaces each character.
-_TOKEN = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]|[\w'’]+|\s+|[^\w\s]")
+# A word or mark with the space behind it; of scripts without spaces each character.
+_TOKEN = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]\s*|[\w'’]+\s*|\s+|[^\w\s]\s*")
 
 
 def word_diff(draft: str, reply: str) -> tuple[Piece, ...]:
@@ -143,7 +143,7 @@ def edit_of(draft: str, reply: str, *, wording_only: bool = False) -> Edit:
 
 
 def _words(text: str) -> list[str]:
-    return [token.casefold() for token in _TOKEN.findall(text) if token[0].isalnum()]
+    return [token.rstrip().casefold() for token in _TOKEN.findall(text) if token[0].isalnum()]
 
 
 def _changes(before: Sequence[str], after: Sequence[str]) -> Sequence[tuple[str, int, int, int, int]]:
