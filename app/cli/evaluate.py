@@ -24,7 +24,12 @@ _RESULTS = Path("infra/docs/generated/eval.json")
 _SAID_EVERY_S = 10.0
 
 
+app = typer.Typer(invoke_without_command=True)
+
+
+@app.callback()
 def evaluate(
+    context: typer.Context,
     data: Annotated[Path, typer.Option(help="The folder of the evaluation data.")] = _DATA,
     part: Annotated[
         list[str] | None,
@@ -37,6 +42,8 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Measure quality and cost on real data; figures of parts that are not measured now stay as they were."""
+    if context.invoked_subcommand:
+        return
     from app.evaluation.data import Data
     from app.evaluation.figures import flat
     from app.evaluation.parts import PARTS
@@ -52,6 +59,29 @@ def evaluate(
     else:
         _print(flat(found))
         out.print(f"Figures: {results}. Page: {results.with_suffix('.html')}.", markup=False, soft_wrap=True)
+
+
+@app.command()
+def export(
+    file: Annotated[Path, typer.Argument(help="JSON Lines, written anew: a row for each reviewed draft.")],
+    tenant: Annotated[str, typer.Option("--tenant", "-t", help="Whose: lower-case letters, digits, - and _.")],
+    mask: Annotated[bool, typer.Option("--mask/--no-mask", help="Personal data, as far as they have a form.")] = True,
+) -> None:
+    """An evaluation set from reviews: ticket, draft, and what people made of it."""
+    import orjson
+
+    from app.desk import evaluation_set
+    from app.kafka.connection import client_options
+
+    settings = shared.resolved(("kafka_bootstrap",))
+    with file.open("wb") as stream:
+        work = evaluation_set.export(
+            client_options(settings), tenant, lambda row: stream.write(orjson.dumps(row) + b"\n"), masks=mask
+        )
+        taken, gone = shared.run(work)
+    out.print(f"{taken:,} reviewed drafts in {file}.", markup=False, soft_wrap=True)
+    if gone:
+        err.print(f"{gone:,} more were reviewed, but their tickets are not on the bus any more.", soft_wrap=True)
 
 
 async def _evaluate(

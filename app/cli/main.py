@@ -18,8 +18,7 @@ import typer
 import uvloop
 
 from agents.pipeline import STAGES
-from app.cli import calibration, dead_letters, graduation, knowledge, prompt, reviews, shared, tenants, users
-from app.cli.evaluate import evaluate
+from app.cli import calibration, dead_letters, evaluate, graduation, knowledge, prompt, reviews, shared, tenants, users
 from app.cli.gaps import gaps
 from app.cli.report import report
 from app.cli.shared import AsJson, err, out
@@ -263,7 +262,7 @@ def model_server(
 
 app.command()(verify)
 app.command()(report)
-app.command("eval")(evaluate)
+app.add_typer(evaluate.app, name="eval")
 
 
 @app.command()

@@ -10,6 +10,7 @@ import pytest
 
 from app.desk import store
 from app.desk.decisions import Action, Choice
+from app.desk.evaluation_set import export
 from app.desk.projector import Projector
 from app.desk.recount import recount
 from app.desk.report import report
@@ -116,3 +117,21 @@ async def test_a_decision_tells_how_long_its_reviewer_had_the_ticket(
     (row,) = await pool.fetch("select event from decision where tenant = $1", tenant)
     decided = ReviewDecided.model_validate_json(row["event"])
     assert decided.review_s == pytest.approx(42, abs=20) and decided.priority == "low"
+
+
+async def test_an_evaluation_set_has_each_reviewed_draft_once_by_either_of_its_names(
+    bus: dict[str, Any], pool: Pool, tenant: str
+) -> None:
+    topics = Bus(bus, pool, tenant)
+    first, second, third = (topics.message(name, name) for name in ("t1", "t2", "t3"))
+    routed = [topics.routed(message) for message in (first, second, third)]
+    fresh = {"tenant": tenant, "conversation": "t1"}
+    reviews = [
+        review(**fresh, event_id=uuid4().hex, draft_event_id=routed[0].event_id),
+        review(**fresh, event_id=uuid4().hex, draft_event_id=second.event_id),
+        review(**fresh, event_id=uuid4().hex, draft_event_id="gone"),
+    ]
+    await topics.put(*routed, routed[0], *reviews)
+    rows: list[dict[str, Any]] = []
+    assert await export(bus, tenant, rows.append, masks=True) == (2, 1)
+    assert sorted(row["ticket_id"] for row in rows) == ["t1", "t2"]
