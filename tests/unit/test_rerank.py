@@ -5,6 +5,9 @@ from __future__ import annotations
 from agents import enrich
 from agents.contract import ModelCall
 from agents.enrich import PASSAGES_MAX, RERANKED_CHARS_MAX, Order
+from app.models.prompts import PromptLibrary
+from app.offline import instant
+from app.offline.request import parse_chat
 from schemas.tickets import Audience, Passage, Thread
 from tests.events import ALONE, classified, open_policy, passage
 
@@ -51,3 +54,11 @@ def test_without_an_answer_the_searchs_order_holds() -> None:
 def test_an_internal_passage_keeps_its_last_place() -> None:
     found = ids(Order(document_ids=("internal", "a7")), (*FOUND, INTERNAL))
     assert found == ["a7", "a0", "a1", "a2", "internal"] and len(found) == PASSAGES_MAX
+
+
+def test_the_offline_model_leaves_the_searchs_order() -> None:
+    (call,) = asked(*FOUND)
+    rendered = PromptLibrary(cache_control=True, json_schema=True).render(call)
+    chat = parse_chat({"model": "m", "messages": list(rendered.messages), "response_format": rendered.response_format})
+    order = Order.model_validate(instant.answer(chat, "key"))
+    assert ids(order) == ids(None)
