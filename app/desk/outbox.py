@@ -56,10 +56,10 @@ class Outbox:
         rows = await self._runtime.fetch(query("desk/claim_replies"), self._sender, limit, lease_s, settled_s)
         return [_claimed(dict(row)) for row in rows]
 
-    async def has_passed(self, partition: int, offset: int) -> bool:
-        """Whether the tables have the messages of tickets.raw up to there."""
-        rows = await self._runtime.fetch(query("desk/passed"), NAME, DOOR, partition, offset)
-        return bool(rows and rows[0][0])
+    async def projected(self) -> dict[int, int]:
+        """How far the tables have tickets.raw: partition to next offset."""
+        rows = await self._runtime.fetch(query("desk/offsets"), NAME)
+        return {row["partition"]: row["next_offset"] for row in rows if row["topic_id"] == DOOR}
 
     async def begin(self, reply: Outgoing, *, within_s: float) -> Stale | bool:
         """The last look. True: it may be sent, and is in doubt from now on. False: the claim is gone, or ends too

@@ -19,13 +19,12 @@ from typing import Any
 import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
-from aiokafka.structs import TopicPartition
 
 from agents.contract import TransientError
 from app import metrics
 from app.desk.adapters import Adapter, NotNow, Refused, Unsure
+from app.desk.door import Door
 from app.desk.outbox import Claimed, Outbox, Stale
-from app.desk.projector import DOOR
 
 _log = structlog.get_logger()
 
@@ -39,7 +38,7 @@ class Pace:
     lease_s: float = 60.0
     poll_s: float = 0.25
     door_s_max: float = 10.0  # then the tables are too far behind, and the reply waits
-    door_poll_s: float = 0.02
+    door_poll_s: float = 0.05
     backoff_s: float = 1.0  # doubled with each attempt
     backoff_s_max: float = 300.0
     # An older one may be of a restored database, which has forgotten that it was sent.
@@ -65,12 +64,16 @@ class Sender:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop``; what is under way is finished. Servers that are away are waited for."""
-        consumer: AIOKafkaConsumer | None = None
+        consumer = AIOKafkaConsumer(**self._client)
+        door = Door(consumer, self._outbox, poll_s=self._pace.door_poll_s)
+        started = False
         try:
             while not stop.is_set():
                 try:
-                    consumer = consumer or await self._started()
-                    claimed = await self._claim(consumer)
+                    if not started:
+                        await consumer.start()
+                        started = True
+                    claimed = await self._claim(door)
                 except (TransientError, KafkaError, OSError) as error:
                     _log.warning("sender_waits", error=str(error) or type(error).__name__)
                     claimed = False
@@ -81,8 +84,7 @@ class Sender:
             for task in self._under_way:
                 task.cancel()
             await asyncio.gather(*self._under_way, return_exceptions=True)
-            if consumer is not None:
-                await consumer.stop()
+            await consumer.stop()
 
     async def _pause(self, stop: asyncio.Event) -> None:
         """Until there is room again, where there was none; else for ``poll_s``."""
@@ -97,33 +99,23 @@ class Sender:
         free = self._pace.at_once - len(self._under_way)
         return free if free >= self._pace.at_once / 2 else 0
 
-    async def _started(self) -> AIOKafkaConsumer:
-        """Reads no record, only where the door's topic ends."""
-        consumer = AIOKafkaConsumer(**self._client)
-        try:
-            await consumer.start()
-        except BaseException:
-            await consumer.stop()
-            raise
-        return consumer
-
-    async def _claim(self, consumer: AIOKafkaConsumer) -> bool:
+    async def _claim(self, door: Door) -> bool:
         free = self._free()
         if not free or time.monotonic() < self._not_before:
             return False
         settle_s = self._adapter.settle_s or 0.0
         claimed = await self._outbox.claim(free, lease_s=self._pace.lease_s, settled_s=self._pace.timeout_s + settle_s)
         for one in claimed:
-            task = asyncio.create_task(self._deliver(one, consumer))
+            task = asyncio.create_task(self._deliver(one, door))
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
         return bool(claimed)
 
-    async def _deliver(self, claimed: Claimed, consumer: AIOKafkaConsumer) -> None:
+    async def _deliver(self, claimed: Claimed, door: Door) -> None:
         """Whatever fails here leaves the claim to run out."""
         try:
             self._on_step("claimed")
-            outcome = await self._outcome(claimed, consumer)
+            outcome = await self._outcome(claimed, door)
             metrics.REPLIES.labels(outcome).inc()
             self._on_step("marked")
         except (TransientError, KafkaError, OSError) as error:
@@ -131,7 +123,7 @@ class Sender:
         except Exception:  # noqa: BLE001 - a bug: this reply's claim runs out, the others go on
             _log.exception("reply_failed", reply_id=str(claimed.outgoing.reply_id))
 
-    async def _outcome(self, claimed: Claimed, consumer: AIOKafkaConsumer) -> str:
+    async def _outcome(self, claimed: Claimed, door: Door) -> str:
         reply, outbox = claimed.outgoing, self._outbox
         if self._must_look(claimed):
             try:
@@ -143,7 +135,7 @@ class Sender:
                 await outbox.sent(reply, landed)
                 return "found"
         looked_at = time.monotonic()
-        if not await self._has_passed_the_door(claimed.partition, consumer):
+        if not await door.has_passed(claimed.partition, within_s=self._pace.door_s_max):
             await outbox.later(reply, "the tables are behind", in_s=self._pace.backoff_s, did_not_land=True)
             return "later"
         asked_at = time.monotonic()
@@ -178,17 +170,6 @@ class Sender:
             claimed.outgoing, why, in_s=self._backoff_s(claimed), did_not_land=claimed.doubted_s is None
         )
         return "later"
-
-    async def _has_passed_the_door(self, partition: int, consumer: AIOKafkaConsumer) -> bool:
-        """Whether the tables have all that was at the door when this was called."""
-        source = TopicPartition(DOOR, partition)
-        end = (await consumer.end_offsets([source]))[source]
-        deadline = time.monotonic() + self._pace.door_s_max
-        while not await self._outbox.has_passed(partition, end):
-            if time.monotonic() > deadline:
-                return False
-            await asyncio.sleep(self._pace.door_poll_s)
-        return True
 
     async def _send(self, claimed: Claimed) -> str:
         reply, outbox = claimed.outgoing, self._outbox

@@ -180,14 +180,27 @@ async def queue(
             query("desk/queue"), tenant, list(wanted.states), wanted.category, wanted.language, wanted.priority,
             _containing(wanted.text), *at, min(limit, ROWS_MAX),
         )  # fmt: skip
-    return [QueueRow(**{**row, "state": State(row["state"]), "stakes": tuple(row["stakes"])}) for row in rows]
+    return [_queue_row(row) for row in rows]
 
 
-async def counts(pool: Pool, tenant: str) -> dict[State, int]:
-    """Of every state, also of those without a ticket."""
+async def latest(
+    pool: Pool, tenant: str, state: State, wanted: Wanted, *, limit: int = 50, after: Cursor | None = None
+) -> list[QueueRow]:
+    """Of one state, newest first, for looking back; ``wanted.states`` is not looked at."""
+    at = (after.accepted_at, after.ticket_id) if after else (None, None)
     async with pool.transaction(tenant) as connection:
-        found = {row["state"]: row["tickets"] for row in await connection.fetch(query("desk/counts"), tenant)}
-    return {state: found.get(state, 0) for state in State}
+        rows = await connection.fetch(
+            query("desk/latest"), tenant, state, wanted.category, wanted.language, wanted.priority,
+            _containing(wanted.text), *at, min(limit, ROWS_MAX),
+        )  # fmt: skip
+    return [_queue_row(row) for row in rows]
+
+
+async def counts(pool: Pool, tenant: str, *, up_to: int | None = None) -> dict[State, int]:
+    """Of every state, also of those without a ticket; more than ``up_to`` are not counted."""
+    async with pool.transaction(tenant) as connection:
+        rows = await connection.fetch(query("desk/counts"), tenant, list(State), up_to)
+    return {State(row["state"]): row["tickets"] for row in rows}
 
 
 async def ticket(pool: Pool, tenant: str, ticket_id: str) -> TicketView:
@@ -362,6 +375,10 @@ def _plain_columns(row: Mapping[str, Any]) -> dict[str, Any]:
         "grounding": None if grounding is None else Grounding.model_validate_json(grounding),
         "lease_user": row["leased_to"],
     }
+
+
+def _queue_row(row: Mapping[str, Any]) -> QueueRow:
+    return QueueRow(**{**row, "state": State(row["state"]), "stakes": tuple(row["stakes"])})
 
 
 def _containing(text: str | None) -> str | None:

@@ -49,8 +49,8 @@ LATE_SHARE = 0.05  # of the tickets get a newer message while their reply is und
 LATE_S = 2.0
 PERSON_SHARE = 0.1  # are approved by a person
 STALLED_S_MAX = 120.0
-LOOK_S = 0.5
-TABLES_KILLED_EVERY_S = 12.0
+LOOK_S = 1.0
+TABLES_KILLED_EVERY_S = 40.0
 BURST = 20
 IN_FLIGHT_MAX = 200  # not yet ended
 # What a backup keeps, and what is rolled back to it.
