@@ -12,9 +12,10 @@ select
         select count(*) from message
         where tenant = $1 and conversation_id = $2 and at < $3 and author <> 'customer'
     ) as replies,
-    (
+    ( -- a reply of ours is none of a person's: it answers an earlier message
         select author from message
-        where tenant = $1 and conversation_id = $2 and at > $3 and author in ('customer', 'agent')
+        where tenant = $1 and conversation_id = $2 and at > $3
+          and (author = 'customer' or author = 'agent' and reply_id is null)
         order by number
         limit 1
     ) as newer_author
