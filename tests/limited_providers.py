@@ -104,9 +104,10 @@ class Worker:
     limit: ConcurrencyLimit = field(default_factory=ConcurrencyLimit)
     quotas: Quotas = field(default_factory=Quotas)
     in_flight: int = 0
+    taken: int = 0
 
-    def ready_at(self, now: float) -> float:
-        return max(self.limit.ready_at(), self.quotas.ready_at(now))
+    def ready_at(self) -> float:
+        return max(self.limit.ready_at(), self.quotas.ready_at())
 
 
 class Call(NamedTuple):
@@ -145,7 +146,7 @@ class Simulation:
         while self.now < until:
             wake_at = float("inf")
             for worker in self._rng.sample(self.workers, len(self.workers)):
-                while worker.in_flight < worker.limit.places and (ready_at := worker.ready_at(self.now)) <= self.now:
+                while worker.in_flight < worker.limit.places and (ready_at := worker.ready_at()) <= self.now:
                     counted[self._start(worker)] += 1
                 if worker.in_flight < worker.limit.places:
                     wake_at = min(wake_at, ready_at)
@@ -161,6 +162,7 @@ class Simulation:
         worker.quotas.started(self.now)
         taken = self.server.takes(self._at_server, self.now)
         self._at_server += taken
+        worker.taken += taken
         self._calls += 1
         took_s = self.latency_s * self._rng.uniform(0.7, 1.3) if taken else _REFUSAL_S
         retry_after_s = None if taken else self.server.retry_after_s()

@@ -38,8 +38,8 @@ class _Model:
     def usual_s(self) -> float:
         return self.limit.latency_s or _LATENCY_S_UNKNOWN
 
-    def ready_at(self, now: float) -> float:
-        return max(self.limit.ready_at(), self.quotas.ready_at(now))
+    def ready_at(self) -> float:
+        return max(self.limit.ready_at(), self.quotas.ready_at())
 
     def started(self, now: float) -> None:
         self.in_flight += 1
@@ -64,11 +64,10 @@ class _Model:
                 number -= 1
 
     def _places(self) -> int:
-        now = time.monotonic()
-        if (wait_s := self.ready_at(now) - now) > 0:
+        if (wait_s := self.ready_at() - time.monotonic()) > 0:
             self._set_alarm(wait_s)
             return 0
-        return min(self.limit.places - self.in_flight, self.quotas.calls(now))
+        return int(min(self.limit.places - self.in_flight, self.quotas.at_once))
 
     def _set_alarm(self, wait_s: float) -> None:
         """One for all who wait."""
@@ -147,7 +146,7 @@ class Guard:
         while True:
             now = time.monotonic()
             wait_s = state.breaker.wait_s(now)
-            ready_at = max(now + wait_s, state.ready_at(now))
+            ready_at = max(now + wait_s, state.ready_at())
             if ready_at >= (last_start := self._leaves_at - _LEAVING_MARGIN * state.usual_s):
                 raise Leaving(f"{model} would not answer before this worker leaves")
             if wait_s:

@@ -11,22 +11,23 @@ from app.models.rate_headers import WAIT_S_MAX, Allowance, Told
 _KINDS_MAX = 8
 _STARTS_MAX = 10_000  # remembered: as many as can be under way
 _TOKENS_WEIGHT = 0.1  # of one call in the running mean
-# Left in the bucket for the other workers of the same account: who finds it empty each time never learns to share.
-_SPARED_SHARE = 0.05
-_SPARED_MIN = 2.0
-_ROUNDING = 1e-6
-_WINDOW_S = 60.0  # in which a bucket fills, where nothing better is known: most limits are for a minute
+# Left to the other workers of the account: without it, several would each try for the last of a count that begins anew.
+_SPARED = 2.0
+_WINDOW_S = 60.0  # in which a count is full again: most limits are for a minute
 
 
 @dataclass
 class Quota:
-    """How many calls a provider still takes by one of its own counts, kept up between its answers."""
+    """Spreads what is left by one of a provider's own counts over the time until that count is full again.
 
-    left: float = math.inf
+    So a count that fills steadily is used as fast as it fills, and kept at its half; workers of one account, who do not
+    know of each other, keep it lower and get equal parts. A count that begins anew each minute is used up evenly.
+    """
+
+    left: float = math.inf  # in calls
+    full_after_s: float = 0.0
     full: float = 0.0
-    per_s: float = 0.0
     told_for: float = -math.inf  # when the call was started whose answer told it
-    _filled_at: float = -math.inf
     _started_at: float = -math.inf
 
     def told(self, allowance: Allowance, *, per_call: float, asked_at: float, started_since: int) -> None:
@@ -34,36 +35,25 @@ class Quota:
         answered, and so perhaps not counted yet."""
         if asked_at < self.told_for:
             return
-        remaining = allowance.remaining / per_call
+        self.told_for = asked_at
+        self.left = allowance.remaining / per_call
         # Where no limit is told: the most that was ever left.
-        self.full = max(remaining, allowance.limit / per_call if allowance.limit else self.full, 1 / per_call)
-        used = self.full - remaining
-        if used > 0 and allowance.full_after_s > 0:
-            self.per_s = used / allowance.full_after_s
-        elif not self.per_s:
-            self.per_s = self.full / _WINDOW_S
-        self.left, self.told_for, self._filled_at = remaining - started_since, asked_at, asked_at
+        self.full = max(self.left, allowance.limit / per_call if allowance.limit else self.full, 1.0)
+        self.full_after_s = allowance.full_after_s
+        self._take(started_since)
 
     def started(self, now: float) -> None:
-        self._fill(now)
-        self.left -= 1
         self._started_at = now
+        self._take(1)
 
-    def ready_at(self, now: float) -> float:
-        """When one more call is left. One that is dearer than a full bucket is let through when it is full."""
-        short = 1 - self.calls(now)
-        if short <= _ROUNDING:
-            return now
-        return min(now + short / self.per_s, max(self.told_for, self._started_at) + WAIT_S_MAX)
+    def _take(self, calls: int) -> None:
+        self.left -= calls
+        self.full_after_s += calls * _WINDOW_S / self.full
 
-    def calls(self, now: float) -> float:
-        """Left for us."""
-        self._fill(now)
-        return self.left - min(self.full - 1, max(_SPARED_MIN, _SPARED_SHARE * self.full))
-
-    def _fill(self, now: float) -> None:
-        self.left = min(self.full, self.left + max(0.0, now - self._filled_at) * self.per_s)
-        self._filled_at = max(now, self._filled_at)
+    def ready_at(self) -> float:
+        """When the next call may start: with the last one, it waits until the count is full."""
+        pace_s = self.full_after_s / max(1.0, self.left - _SPARED)
+        return max(self.told_for, self._started_at) + min(WAIT_S_MAX, pace_s)
 
 
 @dataclass
@@ -91,9 +81,10 @@ class Quotas:
         for quota in self._by_kind.values():
             quota.started(now)
 
-    def ready_at(self, now: float) -> float:
-        return max((quota.ready_at(now) for quota in self._by_kind.values()), default=now)
+    def ready_at(self) -> float:
+        return max((quota.ready_at() for quota in self._by_kind.values()), default=-math.inf)
 
-    def calls(self, now: float) -> int:
-        """That may be started at once, where ``ready_at`` says that one may."""
-        return max(1, int(min((quota.calls(now) for quota in self._by_kind.values()), default=_STARTS_MAX)))
+    @property
+    def at_once(self) -> float:
+        """Calls that may start when ``ready_at`` has come."""
+        return 1 if self._by_kind else math.inf

@@ -96,19 +96,19 @@ def left(remaining: int, *, limit: int = 100, full_after_s: float = 10.0) -> Tol
 
 
 async def test_a_call_waits_before_it_is_refused() -> None:
-    """Headers said that nothing is left; by them one more is in a moment."""
+    """Headers said that nothing is left; by them all is in a moment."""
     guard, loop = Guard(), asyncio.get_running_loop()
-    guard.told("m", left(0))
+    guard.told("m", left(0, full_after_s=0.5))
     began = loop.time()
     async with asyncio.timeout(5):
         async with guard.call("m"):
-            assert loop.time() - began >= 0.4  # five are left to others: six tenths of a second by these numbers
+            assert loop.time() - began >= 0.4
 
 
-async def test_all_who_wait_for_a_refill_get_their_turn_one_after_the_other() -> None:
+async def test_all_who_wait_for_a_pace_get_their_turn_one_after_the_other() -> None:
     """None of them ends meanwhile: only the clock wakes them."""
     guard, end = Guard(), asyncio.Event()
-    guard.told("m", left(0, full_after_s=1.0))
+    guard.told("m", left(10, limit=10_000, full_after_s=1.0))
     calls = [asyncio.create_task(hold(guard, end)) for _ in range(4)]
     in_flight = guard._models["m"]
     async with asyncio.timeout(5):
@@ -120,11 +120,11 @@ async def test_all_who_wait_for_a_refill_get_their_turn_one_after_the_other() ->
 
 async def test_a_refill_that_is_far_away_is_not_waited_for_here() -> None:
     guard = Guard(place_s_max=1)
-    guard.told("m", left(0, full_after_s=1_000))
+    guard.told("m", left(0, full_after_s=60))
     with pytest.raises(ProviderAway) as away:
         async with guard.call("m"):
             raise AssertionError("nothing is left")
-    assert away.value.retry_after_s == pytest.approx(60, abs=1)  # six of a hundred
+    assert away.value.retry_after_s == pytest.approx(60, abs=1)
 
 
 async def test_what_is_left_counts_calls_that_the_provider_has_not_seen_yet() -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 
 from app.models.limits import Breaker, ConcurrencyLimit
-from app.models.quota import Quota, Quotas
+from app.models.quota import Quotas
 from app.models.rate_headers import Allowance, Told
 from tests.limited_providers import AtOnce, Erratic, PerMinute, Simulation, Worker
 
@@ -64,13 +62,27 @@ def test_with_headers_nothing_is_refused_and_all_of_the_limit_is_used(
     assert used > 0.98
 
 
-@pytest.mark.parametrize("says_headers", [True, False])
-@pytest.mark.parametrize("requests", [300, 1_800])
-def test_four_workers_of_one_account_share_its_limit(requests: int, says_headers: bool) -> None:
+@pytest.mark.parametrize(
+    ("requests", "latency_s"), [(20, 0.3), (20, 3.0), (30, 0.3), (30, 3.0), (300, 1.0), (1_800, 1.0)]
+)
+@pytest.mark.parametrize(
+    "says",
+    [{}, {"says_headers": True}, {"says_headers": True, "says_retry_after": False},
+     {"says_headers": True, "in_windows": True}],
+    ids=["retry-after", "headers", "headers alone", "windows with headers"],
+)  # fmt: skip
+def test_four_workers_of_one_account_share_its_limit(requests: int, latency_s: float, says: dict[str, bool]) -> None:
     workers = [Worker() for _ in range(4)]
-    refused_share, used = settled(PerMinute(requests, says_headers=says_headers), 1.0, workers)
+    refused_share, used = settled(PerMinute(requests, **says), latency_s, workers)
     assert refused_share < REFUSED_MAX
     assert used > 0.9
+
+
+@pytest.mark.parametrize("requests", [20, 300])
+def test_by_headers_they_get_equal_parts(requests: int) -> None:
+    workers = [Worker() for _ in range(4)]
+    settled(PerMinute(requests, says_headers=True), 1.0, workers)
+    assert min(worker.taken for worker in workers) > 0.9 * max(worker.taken for worker in workers)
 
 
 def settled(server: PerMinute, latency_s: float, workers: list[Worker] | None = None) -> tuple[float, float]:
@@ -172,51 +184,64 @@ def told(remaining: float, *, at: float, limit: float | None = 60, full_after_s:
     return Told((Allowance(kind, remaining, limit, full_after_s),), at, tokens)
 
 
-def test_what_has_refilled_may_be_used() -> None:
-    """One a second by these numbers; three are left to others."""
+def test_what_is_left_is_spread_over_the_time_until_it_is_full() -> None:
+    """Two are left to others."""
     quotas = Quotas()
-    quotas.told(told(0, at=100.0))
-    assert quotas.ready_at(100.0) == pytest.approx(104)
-    assert quotas.ready_at(110.0) == 110 and quotas.calls(110.0) == 7
+    quotas.told(told(12, at=100.0))
+    assert quotas.ready_at() == 106
+
+
+def test_each_start_makes_the_pace_slower_until_an_answer_tells_more() -> None:
+    quotas = Quotas()
+    quotas.told(told(12, at=100.0))
+    quotas.started(106.0)
+    assert quotas.ready_at() == pytest.approx(106 + 61 / 9)
 
 
 def test_tokens_are_counted_in_calls() -> None:
     quotas = Quotas()
-    quotas.told(told(9_000, at=0.0, limit=20_000, tokens=1_000))
-    assert quotas.calls(0.0) == 7  # nine, less two that are spared
+    quotas.told(told(9_000, at=0.0, limit=20_000, full_after_s=35, tokens=1_000))
+    assert quotas.ready_at() == 5
+
+
+def test_the_scarcest_count_decides() -> None:
+    quotas = Quotas()
+    requests, tokens = Allowance("requests", 12, 60, 60.0), Allowance("tokens", 5_000, 60_000, 60.0)
+    quotas.told(Told((requests, tokens), 0.0, 1_000))
+    assert quotas.ready_at() == 20
 
 
 def test_an_older_answer_does_not_overrule_a_newer_one() -> None:
     quotas = Quotas()
     quotas.told(told(0, at=100.0))
     quotas.told(told(60, at=90.0, full_after_s=0))
-    assert quotas.ready_at(100.0) > 100
+    assert quotas.ready_at() > 100
 
 
-def test_where_no_limit_is_told_the_whole_reset_is_waited_for() -> None:
+def test_with_nothing_left_the_whole_reset_is_waited_for() -> None:
     quotas = Quotas()
     quotas.told(told(0, at=0.0, limit=None, full_after_s=20))
-    assert quotas.ready_at(0.0) == pytest.approx(20)
+    assert quotas.ready_at() == 20
 
 
 def test_a_call_dearer_than_a_full_bucket_is_let_through_when_it_is_full() -> None:
     quotas = Quotas()
     quotas.told(told(0, at=0.0, limit=500, full_after_s=10, tokens=1_000))
-    assert quotas.ready_at(0.0) == pytest.approx(10) and quotas.calls(10.0) == 1
+    assert quotas.ready_at() == 10
 
 
 def test_whatever_is_said_one_call_is_tried_now_and_then() -> None:
     quotas = Quotas()
     quotas.told(told(0, at=0.0, limit=50, full_after_s=2_000_000))
-    assert quotas.ready_at(0.0) == 300
+    assert quotas.ready_at() == 300
     quotas.started(300.0)
-    assert quotas.ready_at(300.0) == 600
+    assert quotas.ready_at() == 600
 
 
 def test_a_bucket_that_is_always_full_holds_nobody_up() -> None:
-    quota = Quota()
-    quota.told(Allowance("requests", 1, 1, 0), per_call=1, asked_at=0.0, started_since=0)
-    assert quota.ready_at(0.0) == 0 and math.isfinite(quota.ready_at(0.0))
+    quotas = Quotas()
+    quotas.told(told(1, at=0.0, limit=1, full_after_s=0))
+    assert quotas.ready_at() == 0
 
 
 def test_a_breaker_opens_after_failures_in_a_row_and_probes_one_at_a_time() -> None:
