@@ -15,6 +15,7 @@ import uvicorn
 from app.console.accounts import Accounts
 from app.console.application import application
 from app.console.live import Counts
+from app.console.oidc import Oidc
 from app.console.queue import read_counts
 from app.console.roles import Role
 from app.console.searches import Find, Searches
@@ -45,11 +46,14 @@ async def _no_gaps(tenant: str) -> Sequence[Gap]:
     return ()
 
 
-def console(pool: Pool, runtime: Pool, client: Mapping[str, Any] | None = None, find: Find | None = None) -> Console:
+def console(
+    pool: Pool, runtime: Pool, client: Mapping[str, Any] | None = None, *, find: Find | None = None,
+    oidc: Oidc | None = None,
+) -> Console:  # fmt: skip
     return Console(
         pool=pool, runtime=runtime, accounts=Accounts(pool), counts=Counts(partial(read_counts, pool)),
         client=client or {}, gaps=Searches(find or _no_gaps),
-        prompts=PromptLibrary(cache_control=True, json_schema=True),
+        prompts=PromptLibrary(cache_control=True, json_schema=True), oidc=oidc,
     )  # fmt: skip
 
 

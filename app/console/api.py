@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from agents.contract import PermanentError
 from app.console.accounts import Machine
-from app.console.queue import ROWS, Filter, read_cursor, written
+from app.console.queue import ROWS, Filter, read_cursor, rows_of, written
 from app.console.roles import Scope
 from app.console.web import Endpoint, console_of, limited_body
 from app.desk import store
@@ -58,10 +58,8 @@ def answer(needs: Scope, handler: Handler) -> Endpoint:
 async def _tickets(request: Request, machine: Machine) -> Any:
     """``state``, ``category``, ``language``, ``priority``, ``text``; ``after``: the ``next`` of the page before."""
     given = request.query_params
-    rows = await store.queue(
-        console_of(request).pool, machine.tenant, Filter.of(given).wanted, limit=ROWS,
-        after=read_cursor(given.get("after", "")),
-    )  # fmt: skip
+    after = read_cursor(given.get("after", ""))
+    rows = await rows_of(console_of(request).pool, machine.tenant, Filter.of(given), limit=ROWS, after=after)
     return {"tickets": list(map(asdict, rows)), "next": written(rows[-1].cursor) if len(rows) == ROWS else None}
 
 

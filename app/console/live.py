@@ -14,7 +14,7 @@ STREAMS_MAX = 1_000
 STREAM_S_MAX = 600.0
 SILENT_S_MAX = 20.0  # a proxy in between ends what says nothing
 
-Read = Callable[[str], Awaitable[Mapping[str, int]]]
+Read = Callable[[str], Awaitable[Mapping[str, str]]]
 
 
 class Counts:
@@ -48,7 +48,7 @@ class _Feed:
         self.watchers = 0
         self._read = read
         self._tenant = tenant
-        self._counts: Mapping[str, int] = {}
+        self._counts: Mapping[str, str] = {}
         self._changed = asyncio.Event()
         self._task = asyncio.create_task(self._run())
 
@@ -68,7 +68,7 @@ class _Feed:
             await asyncio.sleep(EVERY_S)
 
     async def events(self) -> AsyncIterator[str]:
-        told: dict[str, int] = {}
+        told: dict[str, str] = {}
         ends_at = time.monotonic() + STREAM_S_MAX
         yield "retry: 3000\n\n"
         while time.monotonic() < ends_at and not self._task.done():

@@ -22,7 +22,7 @@ from joserfc.jwk import KeySet
 from agents.contract import TransientError
 
 ALGORITHMS = ["RS256", "PS256", "ES256", "ES384", "EdDSA"]  # what a public key verifies; never "none" or a shared key
-KEPT_S = 3_600.0
+KEPT_S = 300.0  # a provider publishes a new key before it signs with it
 _TIMEOUT_S = 10.0
 _LEEWAY_S = 60
 

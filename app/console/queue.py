@@ -16,11 +16,12 @@ from app.console.accounts import Session
 from app.console.roles import Role
 from app.console.web import console_of, page, render
 from app.desk.decisions import State
-from app.desk.store import OPEN, UNDO_S, Cursor, QueueRow, Wanted, counts, queue
+from app.desk.store import OPEN, UNDO_S, Cursor, QueueRow, Wanted, counts, latest, queue
 from app.store.database import Pool
 from schemas.tickets import Category, Priority
 
 ROWS = 50
+COUNTED_MAX = 1_000
 TEXT_CHARS_MAX = 200
 TABS = ("todo", *(state.value for state in State))
 _OPEN = "todo"  # "open" is an event that a browser makes by itself
@@ -101,16 +102,25 @@ class Undoable:
         return cls(given.get("done", ""), given.get("was", ""), int(left_s * 1_000))
 
 
-async def read_counts(pool: Pool, tenant: str) -> dict[str, int]:
-    """Of each tab."""
-    found = await counts(pool, tenant)
-    return {_OPEN: sum(found[state] for state in OPEN), **{state.value: count for state, count in found.items()}}
+async def read_counts(pool: Pool, tenant: str) -> dict[str, str]:
+    """Of each tab, as it is shown: whether a hundred thousand were sent or more, nobody reads off a tab."""
+    found = await counts(pool, tenant, up_to=COUNTED_MAX + 1)
+    numbers = {_OPEN: sum(found[state] for state in OPEN), **{state.value: count for state, count in found.items()}}
+    return {tab: f"{COUNTED_MAX}+" if number > COUNTED_MAX else str(number) for tab, number in numbers.items()}
+
+
+async def rows_of(pool: Pool, tenant: str, chosen: Filter, *, limit: int, after: Cursor | None) -> list[QueueRow]:
+    """In the order of their turn where somebody waits for them, else newest first."""
+    [state, *more] = chosen.wanted.states
+    if more or state in OPEN:
+        return await queue(pool, tenant, chosen.wanted, limit=limit, after=after)
+    return await latest(pool, tenant, state, chosen.wanted, limit=limit, after=after)
 
 
 async def _queue(request: Request, session: Session) -> Response:
     console, chosen = console_of(request), Filter.of(request.query_params)
     after = read_cursor(request.query_params.get("after", ""))
-    rows = await queue(console.pool, session.tenant, chosen.wanted, limit=ROWS + 1, after=after)
+    rows = await rows_of(console.pool, session.tenant, chosen, limit=ROWS + 1, after=after)
     shown = rows[:ROWS]
     return render(
         request, "queue.html", chosen=chosen, tabs=TABS, counts=await read_counts(console.pool, session.tenant),

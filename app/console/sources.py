@@ -12,7 +12,7 @@ from schemas.tickets import Claim, Grounding, Passage
 
 # White space and marks of citations behind it belong to it.
 _SENTENCE = re.compile(r"[^\n]*?(?:[.!?…؟][\"'”»)\]]*(?=\s)|[。！？।]|(?=\n)|\Z)(?:[ \t]*\[[^\]\n]{1,200}\])*[ \t]*\n*")
-_MARK = re.compile(r"\[([^\]\n]{1,200})\]")
+_MARK = re.compile(r"[ \t]*\[([^\]\n]{1,200})\]")
 _WORD = re.compile(r"[^\W_]+")
 SENTENCES_MAX = 400
 # Fewer of a sentence's words in a passage are chance: "you", "can", "the".
@@ -27,6 +27,7 @@ class Sentence:
     text: str
     passage: int | None  # index among the passages
     supported: bool | None  # None: nobody checked it
+    shown: str  # without the marks, for which the passage's number stands
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ class _Sources:
         # An article may be there with several passages: the one that shares most.
         own = [each for each in self.cited if self.documents[each[0]] in named]
         passage = _best(words, own, share_min=0.0) if own else _best(words, self.cited)
-        return Sentence(text, passage, claim.supported if claim else None)
+        shown = _MARK.sub(lambda mark: "" if mark[1] in self.documents else mark[0], text)
+        return Sentence(text, passage, claim.supported if claim else None, shown)
 
 
 def linked(

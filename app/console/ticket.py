@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from agents.contract import PermanentError
 from app.console.accounts import Session
-from app.console.queue import Filter, Undoable, read_cursor, ticket_url
+from app.console.queue import Filter, Undoable, read_cursor, rows_of, ticket_url
 from app.console.roles import Role
 from app.console.sources import linked
 from app.console.web import console_of, form, page, render, see_other
@@ -64,7 +64,7 @@ async def _next(request: Request, session: Session) -> Response:
     kept = {name: given[name] for name in ("done", "was", "till") if name in given}
     after = read_cursor(given.get("at", ""))
     for start in (after, None) if after else (None,):
-        rows = await store.queue(console.pool, session.tenant, chosen.wanted, limit=TRIED_MAX, after=start)
+        rows = await rows_of(console.pool, session.tenant, chosen, limit=TRIED_MAX, after=start)
         for row in rows:
             if row.ticket_id == leaving or row.lease_user not in {None, actor}:
                 continue

@@ -49,3 +49,8 @@ def test_an_unsupported_claim_marks_its_sentence() -> None:
     claim = Claim(text="Choose File, then Print.", supported=False, document_id="print")
     [sentence, other] = linked("Choose File, then Print. Ctrl+P prints.", ALL, IDS, Grounding(claims=(claim,)))
     assert (sentence.passage, sentence.supported, other.supported) == (0, False, None)
+
+
+def test_a_mark_is_shown_as_its_passages_number_and_what_is_no_mark_stays() -> None:
+    [sentence] = linked("Press [Enter] twice. [keys]", ALL, IDS, None)
+    assert sentence.shown == "Press [Enter] twice."

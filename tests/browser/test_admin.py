@@ -1,0 +1,109 @@
+"""What an admin does in a real browser: trust, dead letters, users, policy, gaps."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from playwright.async_api import expect
+
+from app.console.roles import Role
+from app.desk import autosend, graduation
+from app.desk.store import audit_log
+from app.kafka.reading import each_record
+from app.runtime.dead_letter import PREFIX
+from app.store.database import Pool
+from schemas.topics import DEAD_LETTER_TOPIC
+from tests.browser.conftest import Desks
+from tests.console_site import Site
+from tests.integration.test_graduation import reviewed
+
+
+async def test_graduation_is_opened_on_proof_and_closed(site: Site, desks: Desks, pool: Pool, app_pool: Pool) -> None:
+    """What is not proven has no button and says what is missing; each change stands in the audit log."""
+    await reviewed(pool, site.tenant, 120, at=datetime.now(UTC))
+    await reviewed(pool, site.tenant, 40, category="billing", at=datetime.now(UTC))
+    page = (desk := await desks.sign_in(role=Role.ADMIN)).page
+    await page.goto(f"{site.url}/graduation")
+    await expect(page.get_by_text("40 of 100 clean reviews")).to_be_visible()
+    await page.get_by_role("button", name="Open", exact=True).click()
+    await expect(page.get_by_role("button", name="Close", exact=True)).to_be_visible()
+    assert [group.subject for group in await graduation.groups(app_pool, site.tenant) if group.is_open] == ["how_to/en"]
+    await page.get_by_role("button", name="Close", exact=True).click()
+    await expect(page.get_by_text("Closed by ada@example.com")).to_be_visible()
+    actions = [row.action for row in await audit_log(app_pool, site.tenant)]
+    assert actions[:2] == ["graduation_closed", "graduation_opened"]
+    assert desk.errors == []
+
+
+async def test_sending_is_halted_and_resumed(site: Site, desks: Desks, app_pool: Pool) -> None:
+    page = (await desks.sign_in(role=Role.ADMIN)).page
+    await page.goto(f"{site.url}/graduation")
+    await page.get_by_label("Why?").fill("wrong prices")
+    await page.get_by_role("button", name="Halt sending now").click()
+    await expect(page.get_by_text("Sending is halted by ada@example.com: wrong prices")).to_be_visible()
+    assert (found := await autosend.standing(app_pool, site.tenant)) is not None
+    assert found.why == "wrong prices"
+    await page.get_by_role("button", name="Resume sending").click()
+    await expect(page.get_by_role("button", name="Halt sending now")).to_be_visible()
+    assert await autosend.standing(app_pool, site.tenant) is None
+
+
+async def test_a_dead_letter_is_put_back_and_anothers_is_not_seen(
+    site: Site, desks: Desks, bus: dict[str, Any], app_pool: Pool
+) -> None:
+    """It stands at its origin again under the next replay number, and is listed no more."""
+    producer = AIOKafkaProducer(**bus)
+    await producer.start()
+    for tenant in (site.tenant, "another"):
+        headers = [
+            ("ce_tenant", tenant.encode()), (PREFIX + "reason", b"<i>broken</i>"),
+            (PREFIX + "origin-topic", b"tickets.enriched"), (PREFIX + "origin-partition", b"0"),
+            (PREFIX + "origin-offset", b"7"),
+        ]  # fmt: skip
+        value = f"{tenant}'s <script>".encode()
+        await producer.send_and_wait(DEAD_LETTER_TOPIC, value, key=f"{tenant}/c".encode(), headers=headers)
+    await producer.stop()
+    page = (desk := await desks.sign_in(role=Role.ADMIN)).page
+    await page.goto(f"{site.url}/dead-letters")
+    await expect(page.get_by_text("<i>broken</i>")).to_be_visible()
+    await expect(page.locator("tbody tr")).to_have_count(1)
+    await page.get_by_role("button", name="Put back").click()
+    await expect(page.get_by_text("No dead letters.")).to_be_visible()
+    seen: list[bytes] = []
+    await each_record(bus, "tickets.enriched", lambda record: seen.append(record.value))
+    assert [value for value in seen if value.endswith(b"<script>")] == [f"{site.tenant}'s <script>".encode()]
+    assert (await audit_log(app_pool, site.tenant))[0].action == "dead_letter_replayed"
+    assert desk.errors == []
+
+
+async def test_a_new_user_comes_in_by_the_link_that_an_admin_makes(site: Site, desks: Desks) -> None:
+    page = (desk := await desks.sign_in(role=Role.ADMIN)).page
+    await page.goto(f"{site.url}/users")
+    form = page.locator("form", has=page.locator("input[value=add]"))
+    await form.get_by_label("E-mail").fill("grace@example.com")
+    await form.get_by_label("Name").fill("Grace")
+    await form.get_by_role("button").click()
+    row = page.locator("tr", has_text="grace@example.com")
+    await row.get_by_role("button", name="One-time link").click()
+    link = await page.locator("pre").inner_text()
+    await page.goto(link)
+    await page.get_by_role("main").get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_role("link", name="Grace")).to_be_visible()
+    await expect(page.get_by_role("link", name="Users")).to_have_count(0)
+    assert desk.errors == []
+
+
+async def test_the_interface_speaks_another_language(site: Site, desks: Desks) -> None:
+    page = (await desks.sign_in()).page
+    await page.get_by_label("Language").last.select_option("de")
+    await page.get_by_role("button", name="Change").click()
+    await expect(page.get_by_role("heading", name="Warteschlange")).to_be_visible()
+
+
+async def test_gaps_are_looked_for_and_shown_when_found(site: Site, desks: Desks) -> None:
+    page = (await desks.sign_in()).page
+    await page.goto(f"{site.url}/gaps")
+    await page.get_by_role("button", name="Look for gaps").click()
+    await expect(page.get_by_text("No group is large enough.")).to_be_visible()
