@@ -54,7 +54,7 @@ ROUTES = (
 def application(console: Console) -> Starlette:
     app = Starlette(
         routes=[*ROUTES, Route("/healthz", _health), Mount("/static", StaticFiles(directory=HERE / "static"))],
-        middleware=[Middleware(Guarded, secure=console.secure)],
+        middleware=[Middleware(Guarded, console=console)],
         exception_handlers={HTTPException: _refused, PermanentError: _impossible, TransientError: _away},
     )
     app.state.console = console

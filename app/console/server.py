@@ -68,7 +68,9 @@ async def serve(settings: Settings) -> None:
     async with opened(settings) as app:
         config = uvicorn.Config(
             app, host=settings.console_host, port=settings.console_port, log_level="warning", access_log=False,
-            server_header=False, proxy_headers=False, timeout_graceful_shutdown=_LAST_REQUESTS_S,
+            # Behind a proxy, whose word on who asks is taken from the addresses of FORWARDED_ALLOW_IPS.
+            server_header=False, proxy_headers=settings.console_url is not None,
+            timeout_graceful_shutdown=_LAST_REQUESTS_S,
         )  # fmt: skip
         await uvicorn.Server(config).serve()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import time
-from collections import OrderedDict
 from dataclasses import asdict
 
 import orjson
@@ -30,35 +29,16 @@ from app.console.web import (
     words,
 )
 
-ATTEMPTS_MAX = 30  # from one address, whatever the accounts
-ATTEMPTS_WITHIN_S = 900.0
-ADDRESSES_MAX = 10_000
 _OIDC_COOKIE = "deskstream_oidc"
 _OIDC_S_MAX = 600
 
 
-class Attempts:
-    """How often each address tried of late, in this process."""
-
-    def __init__(self) -> None:
-        self._tried: OrderedDict[str, list[float]] = OrderedDict()
-
-    def count(self, address: str, now: float) -> bool:
-        """False: too often."""
-        recent = [at for at in self._tried.pop(address, []) if now - at < ATTEMPTS_WITHIN_S]
-        if allowed := len(recent) < ATTEMPTS_MAX:
-            recent.append(now)
-        self._tried[address] = recent
-        if len(self._tried) > ADDRESSES_MAX:
-            self._tried.popitem(last=False)
-        return allowed
-
-
-_attempts = Attempts()
-
-
 def _may_try(request: Request) -> bool:
-    return _attempts.count(request.client.host if request.client else "", time.monotonic())
+    return console_of(request).attempts.begin(_address(request), time.monotonic())
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
 
 
 async def show(request: Request) -> Response:
@@ -83,6 +63,7 @@ async def by_password(request: Request) -> Response:
     except SignInRefused as refused:
         problem = t("sign_in.too_often") if refused.wait else t("sign_in.wrong")
         return _form(request, problem=problem, status=429 if refused.wait else 403, workspace=workspace)
+    console.attempts.succeeded(_address(request))
     return _entered(console, session, sent.get("next", "/"))
 
 
@@ -105,6 +86,7 @@ async def by_link(request: Request) -> Response:
         session = await console.accounts.by_link(sent.get("token", ""))
     except SignInRefused:
         return render(request, "sign_in_link.html", status=403, token="", problem=words(request)("sign_in.link_used"))
+    console.attempts.succeeded(_address(request))
     return _entered(console, session, "/")
 
 

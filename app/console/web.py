@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -21,6 +21,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.console.accounts import Accounts, Session
+from app.console.attempts import Attempts
 from app.console.live import Counts
 from app.console.oidc import Oidc
 from app.console.roles import Role
@@ -65,6 +66,7 @@ class Console:
     prompts: PromptLibrary
     oidc: Oidc | None = None
     url: str = ""  # where people reach it; empty: as they say
+    attempts: Attempts = field(default_factory=Attempts)
 
     @property
     def secure(self) -> bool:
@@ -221,9 +223,10 @@ def _moment(at: datetime | None) -> str:
 class Guarded:
     """Security headers on everything, and no request that changes something from another site."""
 
-    def __init__(self, app: ASGIApp, *, secure: bool) -> None:
+    def __init__(self, app: ASGIApp, *, console: Console) -> None:
         self._app = app
-        self._headers = {**_HEADERS, **({"strict-transport-security": "max-age=31536000"} if secure else {})}
+        self._url = console.url
+        self._headers = {**_HEADERS, **({"strict-transport-security": "max-age=31536000"} if console.secure else {})}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -239,15 +242,18 @@ class Guarded:
                 headers["cache-control"] = "public, max-age=31536000, immutable" if kept else "no-store"
             await send(message)
 
-        if request.method not in {"GET", "HEAD"} and is_foreign(request.headers):
+        if request.method not in {"GET", "HEAD"} and is_foreign(request.headers, self._url):
             await Response("Cross-site request refused.", status_code=403)(scope, receive, send_guarded)
             return
         await self._app(scope, receive, send_guarded)
 
 
-def is_foreign(headers: Mapping[str, str]) -> bool:
-    """A browser says where a request comes from; a program that says nothing holds no cookies of ours."""
+def is_foreign(headers: Mapping[str, str], url: str = "") -> bool:
+    """A browser says where a request comes from; a program that says nothing holds no cookies of ours.
+
+    ``url`` is where people reach us: a proxy in between may name another host.
+    """
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site is not None and site not in {"same-origin", "none"}:
         return True
-    return origin is not None and urlsplit(origin).netloc != headers.get("host")
+    return origin is not None and urlsplit(origin).netloc not in {headers.get("host"), urlsplit(url).netloc or None}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +13,8 @@ from playwright.async_api import Browser, Page, async_playwright
 
 from app.console.roles import Role
 from app.store import database
+from app.store.policies import create_tenant
+from schemas.policy import TenantPolicy
 from tests import servers
 from tests.console_site import Site, console, site
 from tests.integration.test_graduation import reviewed
@@ -89,7 +92,9 @@ async def main() -> None:
         async with servers.embedded_postgres(folder) as postgres, servers.fresh_database(postgres.address) as url:
             await database.migrate(url)
             pool, runtime = await database.connect(url), await database.connect(url, role="deskstream_runtime")
-            async with site(console(pool, runtime)) as desk, async_playwright() as playwright:
+            async with site(console(pool, runtime)) as served, async_playwright() as playwright:
+                desk = replace(served, tenant="acme")
+                await create_tenant(pool, TenantPolicy(tenant=desk.tenant))
                 await seed(url, runtime, desk.tenant)
                 browser = await playwright.chromium.launch(
                     executable_path=shutil.which("chromium"), args=["--headless", "--no-sandbox"]

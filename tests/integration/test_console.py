@@ -114,6 +114,16 @@ async def test_one_workspaces_people_are_nobody_in_another(
     assert "T-1" not in (await browser.get("/")).text
 
 
+async def test_every_table_with_a_tenant_is_under_row_level_security(pool: Pool) -> None:
+    """The dead letters' marks are the runtime's alone: no person's role may read them."""
+    rows = await pool.fetch(
+        "select c.relname from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant'"
+        " where c.relkind in ('r', 'p') and c.relnamespace = 'public'::regnamespace and not c.relrowsecurity"
+        " and has_table_privilege('deskstream_app', c.oid, 'select')"
+    )
+    assert [row["relname"] for row in rows] == []
+
+
 # -- sessions
 
 
