@@ -75,6 +75,7 @@ def run(
         shared.print_json(summary.as_json())
     else:
         print_summary(out, summary, settings.state_dir)
+        out.print("Review the drafts: `deskstream up` starts the console and prints the way in.")
     if summary.problems:
         raise typer.Exit(1)
 
