@@ -15,6 +15,7 @@ import uvicorn
 from app.console.accounts import Accounts
 from app.console.application import application
 from app.console.live import Counts
+from app.console.machines import Machines
 from app.console.oidc import Oidc
 from app.console.queue import read_counts
 from app.console.roles import Role
@@ -51,8 +52,8 @@ def console(
     oidc: Oidc | None = None,
 ) -> Console:  # fmt: skip
     return Console(
-        pool=pool, runtime=runtime, accounts=Accounts(pool), counts=Counts(partial(read_counts, pool)),
-        client=client or {}, gaps=Searches(find or _no_gaps),
+        pool=pool, runtime=runtime, accounts=Accounts(pool), machines=Machines(pool),
+        counts=Counts(partial(read_counts, pool)), client=client or {}, gaps=Searches(find or _no_gaps),
         prompts=PromptLibrary(cache_control=True, json_schema=True), oidc=oidc,
     )  # fmt: skip
 

@@ -1,12 +1,7 @@
-"""Users of the console, their sessions, one-time links and machines' tokens.
-
-Every token begins with its tenant, ``tenant.secret``: it is looked up as that tenant, under row-level security, like
-everything else. Only digests are stored.
-"""
+"""Users of the console, the ways in, and their sessions."""
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +11,8 @@ from uuid import UUID
 
 from agents.contract import PermanentError
 from app.console import passwords
-from app.console.roles import Role, Scope
+from app.console.roles import Role
+from app.console.tokens import digest, new_token, tenant_of
 from app.desk.store import add_audit
 from app.store.database import Pool
 from app.store.queries import query
@@ -29,10 +25,8 @@ ROTATION_GRACE = timedelta(seconds=30)
 LINK_AGE_MAX = timedelta(minutes=30)
 FAILURES_MAX = 5
 FAILURES_WITHIN = timedelta(minutes=15)
-TOKEN_DAYS_MAX = 365
 SHOWN_MAX = 1_000
 EMAIL_CHARS_MAX = 254
-TOKEN_CHARS_MAX = 200
 
 
 @dataclass(frozen=True)
@@ -68,13 +62,6 @@ class Session:
     @property
     def tenant(self) -> str:
         return self.user.tenant
-
-
-@dataclass(frozen=True)
-class Machine:
-    tenant: str
-    name: str
-    scopes: frozenset[str]
 
 
 class SignInRefused(Exception):
@@ -170,7 +157,7 @@ class Accounts:
 
     async def link(self, tenant: str, email: str) -> str:
         """A token that signs this user in once. Raises PermanentError("unknown_user")."""
-        token = _new_token(tenant)
+        token = new_token(tenant)
         async with self._pool.transaction(tenant) as connection:
             row = await connection.fetchrow(query("console/user_by_email"), tenant, email.strip().lower())
             if row is None or row["disabled_at"] is not None:
@@ -181,7 +168,7 @@ class Accounts:
 
     async def by_link(self, token: str) -> Session:
         """Raises SignInRefused for one that was used, is too old or never was."""
-        tenant = _tenant_of(token)
+        tenant = tenant_of(token)
         async with self._pool.transaction(tenant) as connection:
             row = await connection.fetchrow(query("console/use_link"), tenant, digest(token))
             if row is None:
@@ -189,7 +176,7 @@ class Accounts:
             return await self._opened(connection, _user(tenant, row), "link")
 
     async def _opened(self, connection: Any, user: User, how: str) -> Session:
-        session = Session(user, csrf=secrets.token_urlsafe(24), token=_new_token(user.tenant), is_new=True)
+        session = Session(user, csrf=secrets.token_urlsafe(24), token=new_token(user.tenant), is_new=True)
         await connection.execute(query("console/forget_sessions"), user.tenant)
         await connection.execute(
             query("console/open_session"), user.tenant, digest(session.token), user.user_id, session.csrf, SESSION_IDLE
@@ -203,7 +190,7 @@ class Accounts:
 
     async def session(self, token: str) -> Session | None:
         """Who this token is of; after a while with a new token, which the browser must be given."""
-        tenant = _tenant_of(token)
+        tenant = tenant_of(token)
         if not tenant:
             return None
         async with self._pool.transaction(tenant) as connection:
@@ -226,7 +213,7 @@ class Accounts:
                     )
                 return None
             if row["is_current"] and row["age"] > ROTATED_EVERY:
-                new = _new_token(tenant)
+                new = new_token(tenant)
                 rotated = await connection.fetchval(
                     query("console/rotate_session"), tenant, digest(token), digest(new), SESSION_IDLE
                 )
@@ -238,44 +225,6 @@ class Accounts:
         async with self._pool.transaction(session.tenant) as connection:
             await connection.execute(query("console/end_session"), session.tenant, digest(session.token))
 
-    # -- machines
-
-    async def add_token(self, user: User, name: str, scopes: frozenset[Scope], days: int) -> str:
-        """The token itself: shown once, then only its digest is left."""
-        token = _new_token(user.tenant)
-        async with self._pool.transaction(user.tenant) as connection:
-            await connection.execute(
-                query("console/add_token"), user.tenant, digest(token), name, sorted(scopes), user.actor,
-                timedelta(days=max(1, min(days, TOKEN_DAYS_MAX))),
-            )  # fmt: skip
-            await add_audit(
-                connection,
-                user.tenant,
-                user.actor,
-                action="token_added",
-                subject=name,
-                details={"scopes": sorted(scopes)},
-            )
-        return token
-
-    async def tokens(self, tenant: str) -> list[Mapping[str, Any]]:
-        async with self._pool.transaction(tenant) as connection:
-            return await connection.fetch(query("console/tokens"), tenant, SHOWN_MAX)
-
-    async def revoke_token(self, user: User, token_id: UUID) -> None:
-        async with self._pool.transaction(user.tenant) as connection:
-            name = await connection.fetchval(query("console/revoke_token"), user.tenant, token_id)
-            if name is not None:
-                await add_audit(connection, user.tenant, user.actor, action="token_revoked", subject=name, details={})
-
-    async def machine(self, token: str) -> Machine | None:
-        tenant = _tenant_of(token)
-        if not tenant:
-            return None
-        async with self._pool.transaction(tenant) as connection:
-            row = await connection.fetchrow(query("console/use_token"), tenant, digest(token))
-        return None if row is None else Machine(tenant, row["name"], frozenset(row["scopes"]))
-
 
 def checked_email(email: str) -> str:
     email = email.strip().lower()
@@ -283,20 +232,6 @@ def checked_email(email: str) -> str:
     if not (name and at and host) or len(email) > EMAIL_CHARS_MAX or any(c.isspace() for c in email):
         raise PermanentError("bad_email", f"{email!r} is not an e-mail address")
     return email
-
-
-def digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
-
-
-def _new_token(tenant: str) -> str:
-    return f"{tenant}.{secrets.token_urlsafe(32)}"
-
-
-def _tenant_of(token: str) -> str:
-    """Empty, so nobody's, for what can't be one of ours."""
-    tenant, dot, _ = token[:TOKEN_CHARS_MAX].partition(".")
-    return tenant if dot else ""
 
 
 def _user(tenant: str, row: Mapping[str, Any]) -> User:

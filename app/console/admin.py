@@ -9,7 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from agents.contract import PermanentError
-from app.console.accounts import TOKEN_DAYS_MAX, Session
+from app.console.accounts import Session
+from app.console.machines import TOKEN_DAYS_MAX
 from app.console.roles import Role, Scope
 from app.console.web import console_of, form, page, render, see_other, words
 from app.desk.store import audit_log
@@ -25,8 +26,8 @@ async def _users(request: Request, session: Session, *, problem: str = "", shown
     accounts = console_of(request).accounts
     return render(
         request, "users.html", users=await accounts.listed(session.tenant), roles=list(Role), scopes=list(Scope),
-        tokens=await accounts.tokens(session.tenant), problem=problem, shown=shown, days_max=TOKEN_DAYS_MAX,
-        status=400 if problem else 200,
+        tokens=await console_of(request).machines.listed(session.tenant), problem=problem, shown=shown,
+        days_max=TOKEN_DAYS_MAX, status=400 if problem else 200,
     )  # fmt: skip
 
 
@@ -63,12 +64,12 @@ async def _changed(request: Request, session: Session, what: str) -> Response:
             return await _users(request, session, shown=f"{_origin(request)}/sign-in/link?token={token}")
         case "token":
             scopes = frozenset(Scope(scope) for scope in sent.getlist("scope"))
-            token = await accounts.add_token(
+            token = await console.machines.add(
                 session.user, sent.get("name", "")[:NAME_CHARS_MAX], scopes, int(sent.get("days", "90"))
             )
             return await _users(request, session, shown=token)
         case "revoke":
-            await accounts.revoke_token(session.user, UUID(sent.get("token", "")))
+            await console.machines.revoke(session.user, UUID(sent.get("token", "")))
         case _:
             raise HTTPException(400)
     return see_other("/users")

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from agents.contract import PermanentError
-from app.console.accounts import Machine
+from app.console.machines import Machine
 from app.console.queue import ROWS, Filter, read_cursor, rows_of, written
 from app.console.roles import Scope
 from app.console.web import Endpoint, console_of, limited_body
@@ -40,7 +40,7 @@ class Asked(BaseModel):
 def answer(needs: Scope, handler: Handler) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         kind, _, token = request.headers.get("authorization", "").partition(" ")
-        machine = await console_of(request).accounts.machine(token.strip()) if kind.lower() == "bearer" else None
+        machine = await console_of(request).machines.known(token.strip()) if kind.lower() == "bearer" else None
         if machine is None:
             return _json({"error": "unauthorized"}, 401, {"www-authenticate": "Bearer"})
         if needs not in machine.scopes:

@@ -12,7 +12,8 @@ from starlette.staticfiles import StaticFiles
 
 from agents.contract import PermanentError, TransientError
 from app.console import admin, api, gaps, letters, policy, queue, sign_in, ticket, trust
-from app.console.web import HERE, Console, Guarded, render, words
+from app.console.guarded import Guarded
+from app.console.web import HERE, Console, render, words
 
 ROUTES = (
     Route("/", queue.show),
@@ -54,7 +55,7 @@ ROUTES = (
 def application(console: Console) -> Starlette:
     app = Starlette(
         routes=[*ROUTES, Route("/healthz", _health), Mount("/static", StaticFiles(directory=HERE / "static"))],
-        middleware=[Middleware(Guarded, console=console)],
+        middleware=[Middleware(Guarded, url=console.url)],
         exception_handlers={HTTPException: _refused, PermanentError: _impossible, TransientError: _away},
     )
     app.state.console = console

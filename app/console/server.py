@@ -14,6 +14,7 @@ from app.config import Settings
 from app.console.accounts import Accounts
 from app.console.application import application
 from app.console.live import Counts
+from app.console.machines import Machines
 from app.console.oidc import Oidc
 from app.console.queue import read_counts
 from app.console.roles import Role
@@ -54,6 +55,7 @@ async def opened(settings: Settings) -> AsyncIterator[Starlette]:
                 pool=pool,
                 runtime=runtime,
                 accounts=Accounts(pool),
+                machines=Machines(pool),
                 counts=Counts(partial(read_counts, pool)),
                 client=client_options(settings),
                 gaps=gaps,

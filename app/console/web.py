@@ -14,15 +14,15 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 import jinja2
 from markupsafe import Markup
-from starlette.datastructures import ImmutableMultiDict, MutableHeaders
+from starlette.datastructures import ImmutableMultiDict
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.console.accounts import Accounts, Session
 from app.console.attempts import Attempts
 from app.console.live import Counts
+from app.console.machines import Machines
 from app.console.oidc import Oidc
 from app.console.roles import Role
 from app.console.searches import Searches
@@ -37,17 +37,6 @@ COOKIE = "deskstream"
 LOCALE_COOKIE = "deskstream_locale"
 _LOCALE_COOKIE_S = 365 * 24 * 3600
 
-_HEADERS = {
-    # No inline code and no inline style: what a customer wrote can't become either.
-    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "same-origin",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    "permissions-policy": "camera=(), geolocation=(), microphone=()",
-}
-
 Form = ImmutableMultiDict[str, str]
 Handler = Callable[[Request, Session], Awaitable[Response]]
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -60,6 +49,7 @@ class Console:
     pool: Pool
     runtime: Pool  # for the dead letters, which are of all tenants
     accounts: Accounts
+    machines: Machines
     counts: Counts
     client: Mapping[str, Any]  # of the bus
     gaps: Searches
@@ -215,45 +205,3 @@ def static_url(name: str) -> str:
 
 def _moment(at: datetime | None) -> str:
     return "" if at is None else f"{at:%Y-%m-%d %H:%M} UTC"
-
-
-# -- around every answer
-
-
-class Guarded:
-    """Security headers on everything, and no request that changes something from another site."""
-
-    def __init__(self, app: ASGIApp, *, console: Console) -> None:
-        self._app = app
-        self._url = console.url
-        self._headers = {**_HEADERS, **({"strict-transport-security": "max-age=31536000"} if console.secure else {})}
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        request = Request(scope)
-
-        async def send_guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers.update(self._headers)
-                kept = request.url.path.startswith("/static/") and bool(request.url.query)
-                headers["cache-control"] = "public, max-age=31536000, immutable" if kept else "no-store"
-            await send(message)
-
-        if request.method not in {"GET", "HEAD"} and is_foreign(request.headers, self._url):
-            await Response("Cross-site request refused.", status_code=403)(scope, receive, send_guarded)
-            return
-        await self._app(scope, receive, send_guarded)
-
-
-def is_foreign(headers: Mapping[str, str], url: str = "") -> bool:
-    """A browser says where a request comes from; a program that says nothing holds no cookies of ours.
-
-    ``url`` is where people reach us: a proxy in between may name another host.
-    """
-    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
-    if site is not None and site not in {"same-origin", "none"}:
-        return True
-    return origin is not None and urlsplit(origin).netloc not in {headers.get("host"), urlsplit(url).netloc or None}

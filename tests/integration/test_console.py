@@ -12,6 +12,7 @@ import pytest
 from agents.contract import PermanentError
 from app.console.accounts import FAILURES_MAX, Accounts, Session, SignInRefused
 from app.console.application import application
+from app.console.machines import Machines
 from app.console.roles import Role, Scope
 from app.store.database import Pool
 from tests.console_site import console, new_tenant
@@ -170,7 +171,7 @@ async def test_no_token_is_stored(accounts: Accounts, tenant: str, app_pool: Poo
     tokens = [
         session.token,
         await accounts.link(tenant, "ada@example.com"),
-        await accounts.add_token(session.user, "robot", frozenset(Scope), 1),
+        await Machines(app_pool).add(session.user, "robot", frozenset(Scope), 1),
     ]
     async with app_pool.transaction(tenant) as connection:
         for table in ("console_session", "sign_in_link", "api_token", "audit_log"):
@@ -285,12 +286,12 @@ async def test_a_language_is_chosen_and_kept(accounts: Accounts, tenant: str, br
 
 
 async def test_a_machine_does_what_its_scopes_allow(
-    accounts: Accounts, tenant: str, pool: Pool, browser: httpx2.AsyncClient
+    accounts: Accounts, tenant: str, pool: Pool, app_pool: Pool, browser: httpx2.AsyncClient
 ) -> None:
     """It reads the queue, decides under its own name, and is refused the rest; a revoked token is nobody's."""
     await add_ticket(pool, tenant, "T-1")
     session = await _session(accounts, tenant, Role.ADMIN)
-    token = await accounts.add_token(session.user, "robot", frozenset({Scope.READ, Scope.DECIDE}), 1)
+    token = await Machines(app_pool).add(session.user, "robot", frozenset({Scope.READ, Scope.DECIDE}), 1)
     bearer = {"authorization": f"Bearer {token}"}
     [row] = (await browser.get("/api/tickets", headers=bearer)).json()["tickets"]
     view = (await browser.get("/api/ticket", params={"id": row["ticket_id"]}, headers=bearer)).json()
@@ -300,8 +301,8 @@ async def test_a_machine_does_what_its_scopes_allow(
     assert (await browser.post("/api/decisions", json=asked, headers=bearer)).status_code == 409
     assert (await browser.post("/api/decisions", json={"x": 1}, headers=bearer)).status_code == 422
     assert (await browser.get("/api/audit", headers=bearer)).status_code == 403
-    [known] = await accounts.tokens(tenant)
-    await accounts.revoke_token(session.user, known["token_id"])
+    [known] = await Machines(app_pool).listed(tenant)
+    await Machines(app_pool).revoke(session.user, known["token_id"])
     assert (await browser.get("/api/tickets", headers=bearer)).status_code == 401
 
 

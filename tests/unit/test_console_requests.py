@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from app.console.attempts import FAILURES_MAX, WITHIN_S, Attempts
+from app.console.guarded import is_foreign
 from app.console.queue import Filter, read_cursor, written
-from app.console.web import is_foreign, local_path
+from app.console.web import local_path
 from app.desk.store import Cursor
 from tests.events import NOON
 
