@@ -67,7 +67,7 @@ def _tried(event: TicketRouted, policy: TenantPolicy) -> Tried:
     before = str(event.route)
     if event.route is Route.SUPERSEDED:  # by what came after it, whatever the policy
         return Tried(event.ticket.ticket_id, event.ticket.subject, before, before)
-    drafted = TicketDrafted(**{name: getattr(event, name) for name in TicketDrafted.model_fields})
+    drafted = TicketDrafted.model_validate(event.model_dump())
     thread = Thread(replies=event.replies)
     route, _ = rule(drafted, policy, thread, event.grounding)
     unchecked = event.grounding is None and rule(drafted, policy, thread, _SUPPORTED)[0] is Route.SEND
