@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from enum import StrEnum
 from typing import Literal
+from uuid import UUID
 
 from agents.contract import PermanentError
 from agents.evidence import unfounded
+from schemas.event import derived_id
 from schemas.reviews import Decision, Edit
 
 REPLY_CHARS_MAX = 50_000
@@ -95,6 +97,17 @@ def check(choice: Choice, state: State, draft_event_id: str) -> None:
         raise PermanentError(
             "too_long", f"a reply has at most {REPLY_CHARS_MAX:,} characters, a reason {REASON_CHARS_MAX:,}"
         )
+
+
+def new_decision_id(draft_event_id: str, earlier: int) -> UUID:
+    """With the same number of earlier decisions on the same draft the same: so nothing is decided twice, and a
+    decision of ours is known wherever it comes from."""
+    return UUID(derived_id(draft_event_id, f"decision {earlier}"))
+
+
+def reply_id(event_id: str) -> UUID:
+    """Of the reply that follows from a decision, or from a TicketRouted."""
+    return UUID(derived_id(event_id, "reply"))
 
 
 def as_sent(draft_body: str, document_ids: Sequence[str]) -> str:

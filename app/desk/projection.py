@@ -11,7 +11,7 @@ import orjson
 from agents.confidence import signals
 from agents.contract import PermanentError
 from agents.message import as_text
-from app.desk.decisions import as_sent
+from app.desk.decisions import as_sent, new_decision_id, reply_id
 from app.kafka.cloudevents import TENANT_HEADER, from_record, header
 from app.runtime.dead_letter import PREFIX
 from app.store.queries import query
@@ -23,6 +23,7 @@ from schemas.usage import UsageRecorded
 
 TEXT_CHARS_MAX = 50_000
 REASON_CHARS_MAX = 200
+DECISIONS_OF_A_DRAFT_MAX = 20  # undone and made again; a later one is taken for one from elsewhere
 
 
 async def project(connection: Any, record: Any) -> None:
@@ -71,7 +72,7 @@ async def _routed(connection: Any, event: TicketRouted, at: datetime) -> None:
     if sends:
         body = as_sent(_storable(draft.body), [passage.document_id for passage in event.passages])
         await connection.execute(
-            query("desk/add_reply"), event.tenant, event.ticket.ticket_id, UUID(derived_id(event.event_id, "reply")),
+            query("desk/add_reply"), event.tenant, event.ticket.ticket_id, reply_id(event.event_id),
             body, None, 0.0, at,
         )  # fmt: skip
 
@@ -81,11 +82,15 @@ async def _used(connection: Any, event: UsageRecorded, at: datetime) -> None:
 
 
 async def _reviewed(connection: Any, event: ReviewDecided) -> None:
-    edit = event.edit
+    edit, decision_id = event.edit, _decision_id(event.event_id)
+    ours = any(
+        decision_id == new_decision_id(event.draft_event_id, number) for number in range(DECISIONS_OF_A_DRAFT_MAX)
+    )
     await connection.execute(
-        query("desk/review_told"), event.tenant, _decision_id(event.event_id), event.ticket_id, event.draft_event_id,
+        query("desk/review_told"), event.tenant, decision_id, event.ticket_id, event.draft_event_id,
         event.decision, event.reviewer, _storable(event.reason), _storable(event.reply),
-        edit.words_changed if edit else None, edit.material if edit else None, event.rating, event.decided_at,
+        edit.words_changed if edit else None, edit.material if edit else None, event.rating, event.decided_at, ours,
+        reply_id(str(decision_id)),
     )  # fmt: skip
     await connection.execute(
         query("desk/review_counts"), event.tenant, event.event_id, event.ticket_id, event.draft_event_id,

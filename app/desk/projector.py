@@ -1,8 +1,8 @@
 """Mirrors the topics into tables. Each offset moves on in the transaction of its rows, from where it was read: a
 projector that another has overtaken writes nothing.
 
-A record follows from its ticket at the door, so the door's topic is read first: up to where it ended when the other
-records had been polled.
+A decision follows from a draft, and a draft from its ticket at the door: so before a record is applied, what it can
+follow from is, up to where that topic ended when the record had been polled.
 """
 
 from __future__ import annotations
@@ -30,12 +30,14 @@ from schemas.usage import UsageRecorded
 
 NAME = "desk"
 DOOR = TicketReceived.TOPIC
-TOPICS = (DOOR, TicketRouted.TOPIC, UsageRecorded.TOPIC, ReviewDecided.TOPIC, DEAD_LETTER_TOPIC)
+# Each may follow from those before it.
+LEVELS = ((DOOR,), (TicketRouted.TOPIC,), (UsageRecorded.TOPIC, ReviewDecided.TOPIC, DEAD_LETTER_TOPIC))
+TOPICS = tuple(topic for level in LEVELS for topic in level)
 RECORDS_MAX = 500  # of one poll
 POLL_MS = 200
 AGAIN_S = 1.0
 STAND_BY_S = 5.0  # another projector is at work
-DOOR_S_MAX = 30.0
+BEFORE_S_MAX = 60.0
 
 _log = structlog.get_logger()
 
@@ -77,11 +79,7 @@ class Projector:
 
     async def _step(self, consumer: AIOKafkaConsumer) -> None:
         polled = await consumer.getmany(timeout_ms=POLL_MS, max_records=RECORDS_MAX)
-        await self._apply_all(consumer, {source: polled[source] for source in polled if source.topic == DOOR})
-        later = sorted((source for source in polled if source.topic != DOOR), key=_order)
-        if later:
-            await self._pass_the_door(consumer, {source.partition for source in later})
-            await self._apply_all(consumer, {source: polled[source] for source in later})
+        await self._take(consumer, polled)
         for source in consumer.assignment():
             # Markers of transactions have no record, and count as read all the same.
             if source not in polled and await consumer.position(source) > self._stored.get(source, 0):
@@ -89,15 +87,20 @@ class Projector:
             behind = (consumer.highwater(source) or 0) - self._stored.get(source, 0)
             metrics.PROJECTION_LAG.labels(source.topic, str(source.partition)).set(max(0, behind))
 
-    async def _pass_the_door(self, consumer: AIOKafkaConsumer, partitions: set[int]) -> None:
-        ends = await consumer.end_offsets([TopicPartition(DOOR, number) for number in partitions])
-        async with asyncio.timeout(DOOR_S_MAX):
-            while behind := [source for source, end in ends.items() if await consumer.position(source) < end]:
-                await self._apply_all(consumer, await consumer.getmany(*behind, timeout_ms=POLL_MS))
+    async def _take(self, consumer: AIOKafkaConsumer, polled: Mapping[TopicPartition, Sequence[Any]]) -> None:
+        for number, level in enumerate(LEVELS):
+            mine = [source for source in polled if source.topic in level]
+            if mine and number:
+                await self._read_up_to_now(consumer, LEVELS[number - 1], {source.partition for source in mine})
+            for source in mine:
+                # Of a partition, no later record has been polled since.
+                await self._apply(source, polled[source], polled[source][-1].offset + 1)
 
-    async def _apply_all(self, consumer: AIOKafkaConsumer, polled: Mapping[TopicPartition, Sequence[Any]]) -> None:
-        for source, records in polled.items():
-            await self._apply(source, records, await consumer.position(source))
+    async def _read_up_to_now(self, consumer: AIOKafkaConsumer, level: Sequence[str], partitions: set[int]) -> None:
+        ends = await consumer.end_offsets([TopicPartition(topic, number) for topic in level for number in partitions])
+        async with asyncio.timeout(BEFORE_S_MAX):
+            while behind := [source for source, end in ends.items() if await consumer.position(source) < end]:
+                await self._take(consumer, await consumer.getmany(*behind, timeout_ms=POLL_MS))
 
     async def _apply(self, source: TopicPartition, records: Sequence[Any], next_offset: int) -> None:
         try:
@@ -144,7 +147,3 @@ class Projector:
             yield consumer
         finally:
             await consumer.stop()
-
-
-def _order(source: TopicPartition) -> int:
-    return TOPICS.index(source.topic)

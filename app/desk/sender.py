@@ -182,8 +182,8 @@ class Sender:
             return await self._not_now(claimed, error)
         except Unsure as error:
             self._on_step("answered")
-            # In doubt as it is: it is claimed again once it must be seen.
-            await outbox.later(reply, str(error), in_s=0.0, did_not_land=False)
+            # In doubt as it is: claimed again once the desk must show it.
+            await outbox.later(reply, str(error), in_s=self._adapter.settle_s or 0.0, did_not_land=False)
             return "later"
         self._on_step("answered")
         await outbox.sent(reply, remote_id)

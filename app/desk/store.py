@@ -12,10 +12,9 @@ from uuid import UUID
 import orjson
 
 from agents.contract import PermanentError
-from app.desk.decisions import AFTER, REVIEWS, Action, Choice, State, as_sent, check, edit_of
+from app.desk.decisions import AFTER, REVIEWS, Action, Choice, State, as_sent, check, edit_of, new_decision_id, reply_id
 from app.store.database import Pool
 from app.store.queries import query
-from schemas.event import derived_id
 from schemas.reviews import Edit, ReviewDecided, Signals
 from schemas.tickets import Grounding, Passage
 
@@ -258,8 +257,7 @@ async def decide(pool: Pool, tenant: str, ticket_id: str, actor: str, choice: Ch
         if choice.action is Action.EDITED:
             edit = edit_of(proposed, choice.reply, wording_only=choice.wording_only)
         decided = Decided(
-            # The same number of earlier decisions on the same draft: the same id, so nothing is decided twice.
-            id=UUID(derived_id(draft or row["root_id"], f"decision {row['decisions']}")),
+            id=new_decision_id(draft or row["root_id"], row["decisions"]),
             decision=choice.action, actor=actor, reason=choice.reason, reply=reply,
             words_changed=edit.words_changed if edit else None, material=edit.material if edit else None,
             at=row["now"], undone_at=None,
@@ -328,7 +326,7 @@ async def _keep(connection: Any, row: Mapping[str, Any], decided: Decided, choic
     )  # fmt: skip
     if decided.reply:
         await connection.execute(
-            query("desk/add_reply"), tenant, ticket_id, UUID(derived_id(str(decided.id), "reply")), decided.reply,
+            query("desk/add_reply"), tenant, ticket_id, reply_id(str(decided.id)), decided.reply,
             decided.id, UNDO_S, decided.at,
         )  # fmt: skip
     elif choice.action is Action.TAKEN_OVER:

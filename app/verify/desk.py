@@ -25,6 +25,7 @@ SECRET = "for tests"  # noqa: S105 - it protects nothing
 LATE_S = 0.4  # the latest that an accepted reply shows
 REQUEST_BYTES_MAX = 1_000_000
 CONNECTION_S_MAX = 10.0
+LAG_LOOK_S = 0.1
 
 
 class Fault(StrEnum):
@@ -60,6 +61,7 @@ class Desk:
         self._late: list[tuple[float, bytes]] = []  # accepted, and shown from then on
         self._open: set[asyncio.Task[None]] = set()  # connections
         self._closing = asyncio.Event()
+        self.lag_s_max = 0.0  # by which this process came late: what it accepted may have waited for so long
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[str]:
@@ -67,13 +69,21 @@ class Desk:
         server = await asyncio.start_server(self._connection, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         self.address = f"http://127.0.0.1:{port}/replies"
+        watch = asyncio.create_task(self._watch())
         try:
             yield self.address
         finally:
+            watch.cancel()
             server.close()
             self._closing.set()
             await asyncio.gather(*self._open)
             self._show(float("inf"))
+
+    async def _watch(self) -> None:
+        while True:
+            began = time.monotonic()
+            await asyncio.sleep(LAG_LOOK_S)
+            self.lag_s_max = max(self.lag_s_max, time.monotonic() - began - LAG_LOOK_S)
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One request a connection, so that a reset hits no other."""

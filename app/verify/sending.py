@@ -104,6 +104,7 @@ class Report:
     kills: Counter[str] = field(default_factory=Counter)  # by step
     faults: dict[str, int] = field(default_factory=dict)  # met at the desk
     restores: int = 0
+    desk_lag_s_max: float = 0.0
     seconds: float = 0.0
     kept_at: Path | None = None
 
@@ -119,7 +120,8 @@ class Report:
             "kills_by_step": dict(sorted(self.kills.items())), "faults_met": dict(sorted(self.faults.items())),
             "database_restored": self.restores, "newer_messages": self.newer_messages,
             "answered_though_newer": len(late), "window_s_max": round(late[-1], 3) if late else 0.0,
-            "seed": self.options.seed, "seconds": round(self.seconds, 1),
+            "desk_lag_s_max": round(self.desk_lag_s_max, 3), "seed": self.options.seed,
+            "seconds": round(self.seconds, 1),
         }  # fmt: skip
 
 
@@ -383,7 +385,7 @@ class _Run:
                 report.lost.append(ticket_id)
         deaths = self._folder / "deaths"
         report.kills.update(deaths.read_text().split() if deaths.exists() else ())
-        report.faults = dict(self._desk.met)
+        report.faults, report.desk_lag_s_max = dict(self._desk.met), self._desk.lag_s_max
 
 
 async def _put(producer: AIOKafkaProducer, events: Sequence[Event]) -> None:

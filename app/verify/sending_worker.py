@@ -25,8 +25,8 @@ from app.wiring import configure_log
 PACE = Pace(
     at_once=16, timeout_s=0.6, lease_s=6.0, poll_s=0.1, backoff_s=0.1, backoff_s_max=1.0, look_first_after_s=5.0
 )  # fmt: skip
-# Longer than the failing desk takes to show what it accepted.
-SETTLE_S = 2.0
+# Longer than the failing desk takes to show what it accepted, on a machine that is busy, too.
+SETTLE_S = 8.0
 REQUEST_S = 0.03  # a kill falls somewhere within a request
 UNDO_S = 1.0
 
