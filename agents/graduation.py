@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from scipy.special import betaincinv
 
 from agents.route import NEVER_SENT_CATEGORIES
-from schemas.tickets import Category
+from schemas.tickets import Category, Stake, Verdict
 
 CLEAN_MIN = 100
 # What CLEAN_MIN clean reviews prove, and no more: with a bad one among them more reviews are needed.
@@ -49,12 +49,17 @@ class Since:
     sent: int  # without a person
     reviewed: int
     bad: int  # of the reviewed: rejected, or edited materially
-    complaints: int  # reopened, or rated badly, after sending
+    complaints: int  # reopened, rated badly, or complained of in a new message, after sending
 
     @property
     def rate_min(self) -> float:
         bad = self.bad + self.complaints
         return lower_bound(bad, max(self.sent + self.reviewed, bad))
+
+
+def complains(verdict: Verdict) -> bool:
+    """Whether such a message, after a reply of ours, counts against that reply."""
+    return Stake.COMPLAINT in verdict.stakes or verdict.complains_again or verdict.goes_in_circles
 
 
 def is_openable(category: Category) -> bool:

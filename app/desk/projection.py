@@ -10,6 +10,7 @@ import orjson
 
 from agents.confidence import signals
 from agents.contract import PermanentError
+from agents.graduation import complains
 from agents.message import as_text
 from app.desk.decisions import as_sent, new_decision_id, reply_id
 from app.kafka.cloudevents import TENANT_HEADER, from_record, header
@@ -60,7 +61,7 @@ async def _routed(connection: Any, event: TicketRouted, at: datetime) -> None:
     calibrated = event.confidence.calibrated if event.confidence else None
     await connection.execute(
         query("desk/routing_counts"), event.tenant, event.event_id, event.root_id, event.ticket.ticket_id, event.route,
-        event.accepted_at, at,
+        event.accepted_at, at, event.conversation, verdict.category, verdict.language, complains(verdict),
     )  # fmt: skip
     sends: bool | None = await connection.fetchval(
         query("desk/ticket_routed"), event.tenant, event.ticket.ticket_id, event.conversation, event.root_id,

@@ -10,12 +10,14 @@ import pytest
 from agents.contract import PermanentError
 from agents.graduation import BOUND_MAX
 from app.desk import autosend, graduation, store
+from app.desk.decisions import Action, Choice
 from app.store.database import Pool
 from app.store.policies import Policies, create_tenant
 from app.store.queries import query
 from schemas.policy import Graduated, Mode, TenantPolicy
-from schemas.tickets import Category
-from tests.events import NOON
+from schemas.tickets import Category, Route
+from tests.events import NOON, verdict
+from tests.integration.test_projector import Bus
 
 HOW_TO = Category.HOW_TO
 _drafts = count()
@@ -130,6 +132,80 @@ async def test_it_closes_by_itself_where_complaints_pass_what_was_promised(
     await reviewed(pool, tenant, 1, "edited", material=True, at=later())
     assert [one.subject for one in await graduation.close_worse(app_pool, tenant)] == ["how_to/en"]
     assert (await Policies(app_pool).policy(tenant)).graduated == ()
+
+
+async def replied(bus: Bus, route: Route = Route.SEND, **routed: Any) -> None:
+    """A first message, and a reply to it that went out a moment ago."""
+    message = bus.message()
+    await bus.put(message, bus.routed(message, route, **routed))
+    await bus.mirror()
+    await bus.pool.fetch("update outbox set state = 'sent', sent_at = now() where tenant = $1", bus.tenant)
+
+
+async def written_again(bus: Bus, **said: Any) -> None:
+    """In another ticket of the conversation, and about something else."""
+    message = bus.message("t2", accepted_at=later())
+    await bus.put(message, bus.routed(message, verdict=verdict(category="billing", **said)))
+    await bus.mirror()
+
+
+@pytest.mark.parametrize(
+    ("said", "complaints"),
+    [({"stakes": ("complaint",)}, 1), ({"complains_again": True}, 1), ({"goes_in_circles": True}, 1), ({}, 0),
+     ({"stakes": ("refund",)}, 0)],
+)  # fmt: skip
+async def test_a_message_that_complains_after_a_reply_was_sent_counts_against_that_reply(
+    said: dict[str, Any], complaints: int, bus: dict[str, Any], app_pool: Pool, pool: Pool, tenant: str
+) -> None:
+    await opened(app_pool, pool, tenant)
+    topics = Bus(bus, pool, tenant)
+    await replied(topics)
+    await written_again(topics, **said)
+    since = (await graduation.group(app_pool, tenant, HOW_TO, "en")).since
+    assert (since.sent, since.complaints) == (1, complaints)
+
+
+async def test_a_complaint_before_the_reply_was_sent_says_nothing_of_it(
+    bus: dict[str, Any], app_pool: Pool, pool: Pool, tenant: str
+) -> None:
+    await opened(app_pool, pool, tenant)
+    topics = Bus(bus, pool, tenant)
+    await replied(topics)
+    await pool.fetch("update outbox set sent_at = sent_at + interval '1 hour' where tenant = $1", tenant)
+    await written_again(topics, stakes=("complaint",))
+    assert (await graduation.group(app_pool, tenant, HOW_TO, "en")).since.complaints == 0
+
+
+async def test_it_closes_by_itself_where_messages_after_sending_complain(
+    bus: dict[str, Any], app_pool: Pool, pool: Pool, tenant: str
+) -> None:
+    await opened(app_pool, pool, tenant)
+    topics = Bus(bus, pool, tenant)
+    for number in range(2):
+        first = topics.message(f"first{number}", f"c{number}")
+        again = topics.message(f"again{number}", f"c{number}", accepted_at=later())
+        await topics.put(first, topics.routed(first, Route.SEND))
+        await topics.mirror()
+        await pool.fetch("update outbox set state = 'sent', sent_at = now() where tenant = $1", tenant)
+        await topics.put(again, topics.routed(again, Route.ESCALATE, verdict=verdict(stakes=("complaint",))))
+    await topics.mirror()
+    assert [one.subject for one in await graduation.close_worse(app_pool, tenant)] == ["how_to/en"]
+
+
+async def test_a_draft_that_was_approved_and_then_complained_of_was_not_clean(
+    bus: dict[str, Any], app_pool: Pool, pool: Pool, tenant: str
+) -> None:
+    topics = Bus(bus, pool, tenant)
+    message = topics.message()
+    routed = topics.routed(message)
+    await topics.put(message, routed)
+    await topics.mirror()
+    await store.decide(app_pool, tenant, "t1", "ann", Choice(Action.APPROVED, routed.event_id))
+    await reviewed(pool, tenant, 1, draft=routed.event_id)
+    await pool.fetch("update outbox set state = 'sent', sent_at = now() where tenant = $1", tenant)
+    assert (await graduation.group(app_pool, tenant, HOW_TO, "en")).evidence.clean == 1
+    await written_again(topics, stakes=("complaint",))
+    assert (await graduation.group(app_pool, tenant, HOW_TO, "en")).evidence.clean == 0
 
 
 async def test_once_closed_by_itself_only_later_reviews_open_it_again(app_pool: Pool, pool: Pool, tenant: str) -> None:

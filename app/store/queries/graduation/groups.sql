@@ -16,12 +16,30 @@ verdict as (
       and category = coalesce($2, category) and language = coalesce($3, language)
     order by draft_event_id, decided_at desc, event_id desc
 ),
+-- A customer who complains in the conversation after a reply of ours counts against the last one before.
+wrote_again as (
+    select distinct on (n.event_id)
+           coalesce(d.draft_event_id, r.event_id) as draft_event_id, r.category, r.language as locale,
+           n.accepted_at as complained_at
+    from routing n
+    join outbox o on o.tenant = n.tenant and o.conversation_id = n.conversation_id and o.state = 'sent'
+                     and o.sent_at < n.accepted_at
+    join routing r on r.tenant = o.tenant and r.root_id = o.root_id and r.ticket_id = o.ticket_id
+    left join decision d on d.id = o.decision_id
+    where n.tenant = $1 and n.complains
+    order by n.event_id, o.sent_at desc, r.routed_at
+),
 complaint as (
-    select draft_event_id, category, language as locale, min(decided_at) as decided_at
-    from review
-    where tenant = $1 and (decision = 'reopened' or rating <= $4)
-      and category = coalesce($2, category) and language = coalesce($3, language)
-    group by draft_event_id, category, language
+    select draft_event_id, category, locale, min(complained_at) as complained_at
+    from (
+        select draft_event_id, category, language as locale, decided_at as complained_at
+        from review
+        where tenant = $1 and (decision = 'reopened' or rating <= $4)
+        union all
+        select * from wrote_again
+    ) either
+    where category = coalesce($2, category) and locale = coalesce($3, locale)
+    group by draft_event_id, category, locale
 ),
 proven as (
     select v.category, v.locale, count(*) as reviewed,
@@ -44,14 +62,14 @@ since_complaints as (
     from known k
     join complaint c using (category, locale)
     left join verdict v on v.draft_event_id = c.draft_event_id and v.is_bad
-    where k.state = 'open' and c.decided_at > k.opened_at and v.draft_event_id is null
+    where k.state = 'open' and c.complained_at > k.opened_at and v.draft_event_id is null
     group by k.category, k.locale
 ),
 since_sent as (
-    select k.category, k.locale, count(*) as sent
+    select k.category, k.locale, count(distinct o.reply_id) as sent
     from known k
-    join ticket t on t.tenant = $1 and t.category = k.category and t.language = k.locale
-    join outbox o on o.tenant = $1 and o.ticket_id = t.ticket_id and o.root_id = t.root_id
+    join routing r on r.tenant = $1 and r.category = k.category and r.language = k.locale and r.route = 'send'
+    join outbox o on o.tenant = $1 and o.ticket_id = r.ticket_id and o.root_id = r.root_id
     where k.state = 'open' and o.decision_id is null and o.state = 'sent' and o.sent_at > k.opened_at
     group by k.category, k.locale
 )
