@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from app.desk.terms import terms
 from app.store.database import Pool
 from schemas.tickets import Claim, Grounding, Passage
 
@@ -50,6 +51,10 @@ async def add_ticket(pool: Pool, tenant: str, ticket_id: str, **given: Any) -> N
             orjson.dumps([passage.model_dump(mode="json") for passage in PASSAGES]).decode(),
             row["grounding"].model_dump_json() if row["grounding"] else None, orjson.dumps(_SIGNALS).decode(),
             row["confidence"], row["cost_usd"],
+        )  # fmt: skip
+        await connection.execute(
+            "insert into ticket_term values ($1, $2, as_terms($1, $3))", tenant, ticket_id,
+            terms(ticket_id, row["subject"], row["text"]),
         )  # fmt: skip
         await connection.execute(
             "insert into message (tenant, conversation_id, ticket_id, event_id, author, body, at)"

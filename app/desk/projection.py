@@ -13,6 +13,7 @@ from agents.contract import PermanentError
 from agents.graduation import complains
 from agents.message import as_text
 from app.desk.decisions import as_sent, new_decision_id, reply_id
+from app.desk.terms import terms
 from app.kafka.cloudevents import TENANT_HEADER, from_record, header
 from app.runtime.dead_letter import PREFIX
 from app.store.queries import query
@@ -46,11 +47,11 @@ async def project(connection: Any, record: Any) -> None:
 
 
 async def _received(connection: Any, event: TicketReceived, partition: int) -> None:
-    ticket = event.ticket
+    ticket, text, subject = event.ticket, _storable(_shown(event.ticket)), _storable(event.ticket.subject)
     await connection.execute(
         query("desk/message_received"), event.tenant, event.conversation, ticket.ticket_id, event.event_id,
-        _storable(_shown(ticket)), event.accepted_at, event.source, partition, ticket.channel,
-        _storable(ticket.subject),
+        text, event.accepted_at, event.source, partition, ticket.channel, subject,
+        terms(ticket.ticket_id, subject, text),
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ import orjson
 
 from agents.contract import PermanentError
 from app.desk.decisions import AFTER, REVIEWS, Action, Choice, State, as_sent, check, edit_of, new_decision_id, reply_id
+from app.desk.terms import asked
 from app.store.database import Pool
 from app.store.queries import query
 from schemas.reviews import Edit, ReviewDecided, Signals
@@ -28,7 +29,7 @@ OPEN = (State.WAITING, State.ESCALATED, State.UNKNOWN)
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which tickets; None: any. ``text`` stands in subject, message, requester or id."""
+    """Which tickets; None: any. ``text``: words of its subject and message, or its id."""
 
     states: Sequence[State] = OPEN
     category: str | None = None
@@ -177,7 +178,7 @@ async def queue(
     async with pool.transaction(tenant) as connection:
         rows = await connection.fetch(
             query("desk/queue"), tenant, list(wanted.states), wanted.category, wanted.language, wanted.priority,
-            _containing(wanted.text), *at, min(limit, ROWS_MAX),
+            wanted.text and asked(wanted.text, tenant), *at, min(limit, ROWS_MAX),
         )  # fmt: skip
     return [_queue_row(row) for row in rows]
 
@@ -190,7 +191,7 @@ async def latest(
     async with pool.transaction(tenant) as connection:
         rows = await connection.fetch(
             query("desk/latest"), tenant, state, wanted.category, wanted.language, wanted.priority,
-            _containing(wanted.text), *at, min(limit, ROWS_MAX),
+            wanted.text and asked(wanted.text, tenant), *at, min(limit, ROWS_MAX),
         )  # fmt: skip
     return [_queue_row(row) for row in rows]
 
@@ -377,13 +378,6 @@ def _plain_columns(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _queue_row(row: Mapping[str, Any]) -> QueueRow:
     return QueueRow(**{**row, "state": State(row["state"]), "stakes": tuple(row["stakes"])})
-
-
-def _containing(text: str | None) -> str | None:
-    if not text:
-        return None
-    escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return f"%{escaped}%"
 
 
 def _no_ticket(ticket_id: str) -> PermanentError:

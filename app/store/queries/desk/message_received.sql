@@ -6,6 +6,10 @@ with arrived as (
     on conflict (tenant, event_id) do nothing
     returning tenant
 ),
+found as (
+    insert into ticket_term (tenant, ticket_id, terms) select tenant, $3, as_terms(tenant, $11) from arrived
+    on conflict (tenant, ticket_id) do update set terms = excluded.terms
+),
 superseded as (
     update ticket t set state = 'superseded', superseded_by = $3, lease_user = null, lease_until = null
     from arrived
