@@ -54,7 +54,17 @@ TABLES_KILLED_EVERY_S = 40.0
 BURST = 20
 IN_FLIGHT_MAX = 200  # not yet ended
 # What a backup keeps, and what is rolled back to it.
-TABLES = ("ticket", "message", "ticket_call", "decision", "outbox", "audit_log", "projection_offset", "review")
+TABLES = (
+    "ticket",
+    "ticket_term",
+    "message",
+    "ticket_call",
+    "decision",
+    "outbox",
+    "audit_log",
+    "projection_offset",
+    "review",
+)
 _SETUP = """
     update tenant set mode = 'auto';
     insert into graduation (tenant, category, locale, state, bound_max, opened_by, opened_at)
