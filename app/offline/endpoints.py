@@ -23,11 +23,10 @@ from starlette.routing import Route
 
 from app.offline import instant
 from app.offline.call_log import CallLog
-from app.offline.classify import classify
+from app.offline.classify import Judge, classify
 from app.offline.embedding import Embedder, QueueFull, Urgency, Vector
 from app.offline.extract import draft
 from app.offline.ground import ground
-from app.offline.heads import Classifier
 from app.offline.request import BadRequest, Chat, parse_chat
 from app.offline.simulation import Fate, Fault, Simulation, Simulator
 from app.offline.usage import PromptCache, chat_usage, count_tokens
@@ -96,7 +95,7 @@ class Endpoints:
         *,
         simulation: Simulation,
         embedder: Embedder | None,
-        load_classifier: Callable[[Progress], Classifier] | None,
+        load_classifier: Callable[[Progress], Judge] | None,
         call_log: CallLog,
     ) -> None:
         self._simulator = Simulator(simulation)
@@ -106,7 +105,7 @@ class Endpoints:
         self._call_log = call_log
         self._cache = PromptCache(always_warm=simulation.always_warm)
         self._metrics = Metrics()
-        self._classifier: Classifier | None = None
+        self._classifier: Judge | None = None
         self._progress: dict[str, Any] = {"step": "starting", "done": 0, "of": 0}
         self._training: asyncio.Task[None] | None = None
 
@@ -137,7 +136,7 @@ class Endpoints:
                 await asyncio.wait([self._training])
             self._call_log.close()
 
-    async def _train(self, load: Callable[[Progress], Classifier]) -> None:
+    async def _train(self, load: Callable[[Progress], Judge]) -> None:
         started_s = time.monotonic()
         try:
             self._classifier = await asyncio.to_thread(load, self._on_progress)

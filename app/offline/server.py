@@ -12,10 +12,9 @@ import uvicorn
 from starlette.applications import Starlette
 
 from app.offline.call_log import CallLog
-from app.offline.classify import TRAINING_FILE, load_or_train
+from app.offline.classify import TRAINING_FILE, Judge, load_or_train
 from app.offline.embedding import Embedder
 from app.offline.endpoints import Endpoints, Progress
-from app.offline.heads import Classifier
 from app.offline.language import letter_opinion
 from app.offline.simulation import Simulation
 
@@ -40,7 +39,7 @@ def create_app(
         return endpoints.app()
     embedder = Embedder()
 
-    def load(progress: Progress) -> Classifier:
+    def load(progress: Progress) -> Judge:
         letter_opinion("The language model is loaded here, not by the first ticket.")
         return load_or_train(training_file=training_file, state_dir=state_dir, embedder=embedder, progress=progress)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,16 +20,22 @@ from app.offline.heads import Classifier, Distance, Head, Matrix, softmax
 from app.offline.kernel import Kernel, fit
 from schemas.tickets import Category, Priority, Sentiment, Stake
 
+R = TypeVar("R")
+
 ROWS_MAX = 50_000
 FOLDS = 5
 SEED = 0
 NEAR_DUPLICATE = 0.95
 # Missing a stake costs more than a needless look by a person.
 RECALL_WANTED = 0.97
+# A missed sign is often told otherwise (by the history, a stake, a wish for a person); a false one takes a place before
+# others in the queue.
+RECALL_WANTED_OF_SIGNS = 0.94
 THRESHOLD_MAX = 0.5
 THRESHOLD_MIN = 0.02
 
 HUMAN = "wants_human"
+COMPLAINS_AGAIN, GOES_IN_CIRCLES = SIGNS = ("complains_again", "goes_in_circles")
 MULTICLASS: Mapping[str, type[StrEnum]] = {"category": Category, "priority": Priority, "sentiment": Sentiment}
 
 
@@ -38,18 +44,34 @@ class Row:
     text: str
     labels: Mapping[str, str]  # category, priority, sentiment, language
     flags: frozenset[str]  # stakes and wants_human
+    signs: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class SignRow:
+    text: str
+    signs: frozenset[str]
 
 
 def read_rows(path: Path) -> list[Row]:
     """Raises ValueError that names the line of a row that is not as it should be."""
-    rows: list[Row] = []
+    return _read(path, _row)
+
+
+def read_sign_rows(path: Path) -> list[SignRow]:
+    """Raises ValueError as ``read_rows``."""
+    return _read(path, lambda value: SignRow(value["text"], _signs(value["signs"])))
+
+
+def _read(path: Path, row: Callable[[Any], R]) -> list[R]:
+    rows: list[R] = []
     for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         if not line.strip():
             continue
         if len(rows) == ROWS_MAX:
             raise ValueError(f"{path.name} has more than {ROWS_MAX} rows")
         try:
-            rows.append(_row(orjson.loads(line)))
+            rows.append(row(orjson.loads(line)))
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path.name}, line {number}: {error!r}") from error
     if len(rows) < 2 * FOLDS:
@@ -62,7 +84,14 @@ def _row(value: Any) -> Row:
     flags = {Stake(stake).value for stake in value["stakes"]}
     if value["wants_human"]:
         flags.add(HUMAN)
-    return Row(value["text"], {**labels, "language": str(value["language"])}, frozenset(flags))
+    signs = _signs(value.get("signs", ()))
+    return Row(value["text"], {**labels, "language": str(value["language"])}, frozenset(flags), signs)
+
+
+def _signs(value: Any) -> frozenset[str]:
+    if unknown := frozenset(value) - frozenset(SIGNS):
+        raise ValueError(f"no signs: {', '.join(sorted(unknown))}")
+    return frozenset(value)
 
 
 def train(rows: Sequence[Row], vectors: Matrix, progress: Callable[[str], None]) -> Classifier:
@@ -85,6 +114,24 @@ def train(rows: Sequence[Row], vectors: Matrix, progress: Callable[[str], None])
             report[name] = _label_quality(probabilities[name], labels, classes)
         heads[name] = Head(classes, fit(features, labels, len(classes)), temperature, threshold)
     report["any_stake"] = _any_stake_quality(rows, probabilities, heads)
+    return Classifier(heads, _distance(vectors, groups), vectors, report)
+
+
+def train_signs(rows: Sequence[SignRow], vectors: Matrix, progress: Callable[[str], None]) -> Classifier:
+    """Apart from the other heads: these rows say nothing of category or stakes, and would shift those heads."""
+    features = Kernel.of(vectors).features(vectors)
+    groups = near_duplicate_groups(vectors)
+    folds = _folds(groups)
+    heads: dict[str, Head] = {}
+    report: dict[str, Any] = {}
+    for name in SIGNS:
+        progress(name)
+        labels = np.array([int(name in row.signs) for row in rows])
+        logits = _out_of_fold(features, labels, 2, folds)
+        temperature = best_temperature(logits, labels)
+        chances = softmax(logits / temperature)[:, 1]
+        threshold, report[name] = _flag_quality(chances, labels, RECALL_WANTED_OF_SIGNS)
+        heads[name] = Head(("no", "yes"), fit(features, labels, 2), temperature, threshold)
     return Classifier(heads, _distance(vectors, groups), vectors, report)
 
 
@@ -164,8 +211,10 @@ def calibration_error(confidence: Matrix, right: npt.NDArray[np.bool_]) -> float
     return sum(gaps)
 
 
-def _flag_quality(probability: Matrix, labels: npt.NDArray[np.int64]) -> tuple[float, dict[str, Any]]:
-    threshold = cautious_threshold(probability, labels)
+def _flag_quality(
+    probability: Matrix, labels: npt.NDArray[np.int64], recall_wanted: float = RECALL_WANTED
+) -> tuple[float, dict[str, Any]]:
+    threshold = cautious_threshold(probability, labels, recall_wanted)
     raised, real = probability >= threshold, labels == 1
     return threshold, {
         "rows": int(real.sum()),
@@ -176,12 +225,14 @@ def _flag_quality(probability: Matrix, labels: npt.NDArray[np.int64]) -> tuple[f
     }
 
 
-def cautious_threshold(probability: Matrix, labels: npt.NDArray[np.int64]) -> float:
-    """The largest threshold, within bounds, that still finds RECALL_WANTED of the rows that have the flag."""
+def cautious_threshold(
+    probability: Matrix, labels: npt.NDArray[np.int64], recall_wanted: float = RECALL_WANTED
+) -> float:
+    """The largest threshold, within bounds, that still finds the recall wanted of the rows that have the flag."""
     real = np.sort(probability[labels == 1])
     if not len(real):
         return THRESHOLD_MAX
-    missed_max = int((1 - RECALL_WANTED) * len(real))
+    missed_max = int((1 - recall_wanted) * len(real))
     return round(min(THRESHOLD_MAX, max(THRESHOLD_MIN, float(real[missed_max]) - 1e-4)), 4)
 
 

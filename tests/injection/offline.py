@@ -12,10 +12,10 @@ from agents import classify, draft, enrich, route
 from agents.contract import ModelCall
 from app.models.prompts import PromptLibrary
 from app.offline import classify as classifying
+from app.offline.classify import Judge
 from app.offline.embedding import Embedder
 from app.offline.extract import draft as extract
 from app.offline.ground import ground
-from app.offline.heads import Classifier
 from app.offline.request import parse_chat
 from schemas.policy import Graduated, TenantPolicy
 from schemas.tickets import Category, Passage, Ticket, TicketRouted
@@ -32,7 +32,7 @@ def everything_allowed(language: str) -> TenantPolicy:
 @dataclass(frozen=True)
 class OfflineModel:
     embedder: Embedder
-    classifier: Classifier
+    judge: Judge
 
     async def route(self, ticket: Ticket, passages: tuple[Passage, ...]) -> TicketRouted:
         first = received(ticket=ticket, event_id=ticket.ticket_id)
@@ -58,7 +58,7 @@ class OfflineModel:
         )
         match chat.task:
             case "classify":
-                return call.reply.model_validate(await classifying.classify(chat, self.embedder, self.classifier))
+                return call.reply.model_validate(await classifying.classify(chat, self.embedder, self.judge))
             case "draft":
                 return call.reply.model_validate(asdict(await extract(chat, self.embedder)))
             case "ground":

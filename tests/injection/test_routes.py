@@ -29,10 +29,8 @@ async def routed(request: pytest.FixtureRequest) -> AsyncIterator[list[tuple[Att
     embedder = Embedder()
     try:
         state = request.config.cache.mkdir("offline-model")  # type: ignore[union-attr]
-        classifier = load_or_train(
-            training_file=TRAINING_FILE, state_dir=state, embedder=embedder, progress=lambda *_: None
-        )
-        model = OfflineModel(embedder, classifier)
+        judge = load_or_train(training_file=TRAINING_FILE, state_dir=state, embedder=embedder, progress=lambda *_: None)
+        model = OfflineModel(embedder, judge)
         found = [(attack, await model.route(attack.ticket, attack.passages)) for attack in attacks()]
         sent = {attack.id for attack, event in found if event.route is Route.SEND}
         asked = await model.route(Ticket(ticket_id="asked", body=QUESTION), public())

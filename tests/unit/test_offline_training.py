@@ -10,13 +10,18 @@ import pytest
 
 from app.offline.heads import Distance, Matrix, load, save, softmax
 from app.offline.training import (
+    COMPLAINS_AGAIN,
+    GOES_IN_CIRCLES,
     HUMAN,
     Row,
+    SignRow,
     best_temperature,
     cautious_threshold,
     near_duplicate_groups,
     read_rows,
+    read_sign_rows,
     train,
+    train_signs,
 )
 
 ROW = {
@@ -47,6 +52,14 @@ def test_what_separates_is_learnt_and_missing_labels_do_no_harm() -> None:
     assert classifier.report["category"]["accuracy"] == 1.0
     assert classifier.report["stake:refund"]["recall"] == 1.0
     assert classifier.report["stake:legal"]["rows"] == 0
+
+
+def test_signs_are_learnt_from_rows_of_their_own() -> None:
+    rows, vectors = rows_and_vectors()
+    signed = [SignRow(row.text, frozenset({GOES_IN_CIRCLES} if row.flags else ())) for row in rows]
+    classifier = train_signs(signed, vectors, lambda _: None)
+    assert (classifier.report[GOES_IN_CIRCLES]["recall"], classifier.report[GOES_IN_CIRCLES]["false_alarms"]) == (1, 0)
+    assert classifier.report[COMPLAINS_AGAIN]["rows"] == 0
 
 
 def test_training_twice_gives_the_same_numbers() -> None:
@@ -105,6 +118,13 @@ def test_rows_are_read_with_their_flags(tmp_path: Path) -> None:
     file = tmp_path / "rows.jsonl"
     file.write_text("\n".join([json.dumps(ROW)] * 10))
     assert read_rows(file)[0].flags == {"refund", HUMAN}
+
+
+def test_a_sign_that_nobody_knows_is_named_by_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text(json.dumps({"text": "x", "signs": ["is_angry"]}))
+    with pytest.raises(ValueError, match=r"line 1.*is_angry"):
+        read_sign_rows(file)
 
 
 def test_a_bad_row_is_named_by_its_line(tmp_path: Path) -> None:

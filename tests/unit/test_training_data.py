@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from app.offline.classify import TRAINING_FILE
-from app.offline.training import HUMAN, Row, read_rows
+from app.offline.classify import SIGNS_FILE, TRAINING_FILE
+from app.offline.training import HUMAN, SIGNS, Row, read_rows, read_sign_rows
 from schemas.tickets import Category, Priority, Sentiment, Stake, Verdict
 
 HOLDOUT_FILE = TRAINING_FILE.with_name("holdout.jsonl")
 FILES = (TRAINING_FILE, HOLDOUT_FILE)
+SIGN_FILES = (SIGNS_FILE, SIGNS_FILE.with_name("signs.holdout.jsonl"))
 
 # A category that has the name of a stake always raises it (see app.offline.classify.verdict).
 STAKE_NAMES = {stake.value for stake in Stake}
@@ -77,7 +79,9 @@ def test_a_category_named_like_a_stake_carries_that_stake(rows: list[Row]) -> No
 
 def test_no_text_comes_twice_in_one_file_or_in_both() -> None:
     """Also not with other capitals or spaces: a holdout that was trained on measures nothing."""
-    times = Counter(" ".join(row.text.casefold().split()) for path in FILES for row in read_rows(path))
+    texts = [row.text for path in FILES for row in read_rows(path)]
+    texts += [row.text for path in SIGN_FILES for row in read_sign_rows(path)]
+    times = Counter(" ".join(text.casefold().split()) for text in texts)
     assert [text for text, count in times.items() if count > 1] == []
 
 
@@ -112,6 +116,26 @@ def test_the_holdout_has_every_language_of_the_training_rows(training_rows: list
         return {row.labels["language"] for row in rows}
 
     assert languages(read_rows(HOLDOUT_FILE)) == languages(training_rows)
+
+
+def test_each_sign_and_none_come_in_at_least_eight_languages_of_both_files() -> None:
+    for path in SIGN_FILES:
+        languages: dict[str, set[str]] = {name: set() for name in (*SIGNS, "none")}
+        for line in path.read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            for name in row["signs"] or ["none"]:
+                languages[name].add(row["language"])
+        assert {name: len(found) for name, found in languages.items() if len(found) < 8} == {}
+
+
+def test_the_readme_counts_the_rows_of_signs_as_they_are() -> None:
+    readme = TRAINING_FILE.with_name("README.md").read_text(encoding="utf-8")
+    trained, held = (read_sign_rows(path) for path in SIGN_FILES)
+    stated = [f"{len(trained)} / {len(held)} rows"]
+    for name in SIGNS:
+        counts = (sum(name in row.signs for row in rows) for rows in (trained, held))
+        stated.append("{} {} / {}".format(name, *counts))
+    assert [text for text in stated if text not in readme] == []
 
 
 @pytest.mark.parametrize(("text", "labels"), TRAPS.items(), ids=lambda value: value if isinstance(value, str) else "")
