@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -14,16 +14,19 @@ import uvicorn
 
 from app.console.accounts import Accounts
 from app.console.application import application
+from app.console.gaps import Find, found
+from app.console.guidelines import Tried
+from app.console.jobs import Jobs
 from app.console.live import Counts
 from app.console.machines import Machines
 from app.console.oidc import Oidc
 from app.console.queue import read_counts
 from app.console.roles import Role
-from app.console.searches import Find, Searches
 from app.console.web import Console
 from app.embedded.server import free_port
 from app.knowledge.gap_report import Gap
 from app.models.prompts import PromptLibrary
+from app.redraft import Redraft
 from app.store.database import Pool
 from app.store.policies import create_tenant
 from schemas.policy import TenantPolicy
@@ -47,14 +50,18 @@ async def _no_gaps(tenant: str) -> Sequence[Gap]:
     return ()
 
 
+async def _no_redrafts(tenant: str, tried: Tried) -> tuple[Redraft, ...]:
+    return ()
+
+
 def console(
     pool: Pool, runtime: Pool, client: Mapping[str, Any] | None = None, *, find: Find | None = None,
-    oidc: Oidc | None = None,
+    oidc: Oidc | None = None, redraft: Callable[[str, Tried], Awaitable[tuple[Redraft, ...]]] | None = None,
 ) -> Console:  # fmt: skip
     return Console(
         pool=pool, runtime=runtime, accounts=Accounts(pool), machines=Machines(pool),
-        counts=Counts(partial(read_counts, pool)), client=client or {}, gaps=Searches(find or _no_gaps),
-        prompts=PromptLibrary(cache_control=True, json_schema=True), oidc=oidc,
+        counts=Counts(partial(read_counts, pool)), client=client or {}, gaps=Jobs(partial(found, find or _no_gaps)),
+        previews=Jobs(redraft or _no_redrafts), prompts=PromptLibrary(cache_control=True, json_schema=True), oidc=oidc,
     )  # fmt: skip
 
 

@@ -75,9 +75,28 @@ def run(
         shared.print_json(summary.as_json())
     else:
         print_summary(out, summary, settings.state_dir)
-        out.print("Review the drafts: `deskstream up` starts the console and prints the way in.")
+        _print_way_in(tenant)
     if summary.problems:
         raise typer.Exit(1)
+
+
+def _print_way_in(tenant: str) -> None:
+    """Servers that ``run`` started are down again by now; those of ``up``, and its console, go on."""
+    from app.console.launch import running
+    from app.embedded import servers
+
+    settings = shared.settings()
+    found = shared.run(running(servers.resolve(settings), tenant))
+    if found is None:
+        out.print("Review the drafts: `deskstream up` starts the console and prints the way in.")
+    else:
+        _print_console(*found)
+
+
+def _print_console(address: str, sign_in: str | None) -> None:
+    out.print(f"Console: {address}", markup=False)
+    if sign_in:
+        out.print(f"Sign in once, within 30 minutes: {sign_in}", markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -103,9 +122,7 @@ def up(tenant: Tenant = "demo", as_json: AsJson = False) -> None:
     for name, address in found.items():
         out.print(f"{name.upper()}={shared.without_password(address or '')}", markup=False)
     out.print(f"Up ({', '.join(started.started) or 'all were running already'}). Stop them with `deskstream down`.")
-    out.print(f"Console: {console}", markup=False)
-    if sign_in:
-        out.print(f"Sign in once, within 30 minutes: {sign_in}", markup=False, soft_wrap=True)
+    _print_console(console, sign_in)
 
 
 @app.command()

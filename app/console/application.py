@@ -11,7 +11,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from agents.contract import PermanentError, TransientError
-from app.console import admin, api, gaps, letters, policy, queue, sign_in, ticket, trust
+from app.console import admin, api, gaps, guidelines, letters, policy, queue, report, sign_in, ticket, trust
 from app.console.guarded import Guarded
 from app.console.web import HERE, Console, render, words
 
@@ -30,8 +30,11 @@ ROUTES = (
     Route("/graduation", trust.show),
     Route("/graduation", trust.change, methods=["POST"]),
     Route("/policy", policy.show),
+    Route("/guidelines", guidelines.show),
+    Route("/guidelines", guidelines.preview, methods=["POST"]),
     Route("/gaps", gaps.show),
     Route("/gaps", gaps.start, methods=["POST"]),
+    Route("/report", report.show),
     Route("/audit", admin.audit),
     Route("/users", admin.users),
     Route("/users", admin.change_users, methods=["POST"]),

@@ -1,73 +1,57 @@
-"""Looking for knowledge gaps when asked, one workspace at a time; what was found is kept until the next time."""
+"""What takes longer than a page may: one job a workspace at a time, whose result is kept until the next one."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Generic, TypeVar
 
 from aiokafka.errors import KafkaError
 
 from agents.contract import PermanentError, TransientError
-from app.knowledge.gap_report import Gap, shortened
 
 KEPT_MAX = 1_000
-GAPS_MAX = 50
 
-EXAMPLES_MAX = 5
-
-Find = Callable[[str], Awaitable[Sequence[Gap]]]
-
-
-@dataclass(frozen=True)
-class Found:
-    """What is shown of a gap: its tickets themselves are not held."""
-
-    words: tuple[str, ...]
-    language: str
-    tickets: int
-    nearest_title: str | None
-    examples: tuple[tuple[str, str], ...]  # ticket id, text
-
-    @classmethod
-    def of(cls, gap: Gap) -> Found:
-        examples = tuple((one.event.ticket.ticket_id, shortened(one.text)) for one in gap.members[:EXAMPLES_MAX])
-        return cls(gap.words, gap.language, len(gap.members), gap.nearest_title, examples)
+A = TypeVar("A")
+R = TypeVar("R")
 
 
 @dataclass
-class Search:
+class Job(Generic[A, R]):
+    asked: A
     began_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-    gaps: tuple[Found, ...] | None = None
+    result: R | None = None
     problem: str = ""
 
     @property
     def is_running(self) -> bool:
-        return self.gaps is None and not self.problem
+        return self.result is None and not self.problem
 
 
-class Searches:
-    def __init__(self, find: Find) -> None:
-        self._find = find
-        self._kept: OrderedDict[str, Search] = OrderedDict()
+class Jobs(Generic[A, R]):
+    def __init__(self, work: Callable[[str, A], Awaitable[R]]) -> None:
+        """``work`` is given the workspace and what was asked."""
+        self._work = work
+        self._kept: OrderedDict[str, Job[A, R]] = OrderedDict()
         self._turn = asyncio.Semaphore(1)  # each holds thousands of tickets
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def of(self, tenant: str) -> Search | None:
+    def of(self, tenant: str) -> Job[A, R] | None:
         return self._kept.get(tenant)
 
-    def start(self, tenant: str) -> None:
+    def start(self, tenant: str, asked: A) -> None:
         """Nothing where one runs."""
         known = self._kept.get(tenant)
         if known is not None and known.is_running:
             return
-        search = self._kept[tenant] = Search()
+        job = self._kept[tenant] = Job(asked)
         self._kept.move_to_end(tenant)
         if len(self._kept) > KEPT_MAX:
             self._kept.popitem(last=False)
-        task = asyncio.create_task(self._run(tenant, search))
+        task = asyncio.create_task(self._run(tenant, job))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -76,12 +60,12 @@ class Searches:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _run(self, tenant: str, search: Search) -> None:
+    async def _run(self, tenant: str, job: Job[A, R]) -> None:
         try:
             async with self._turn:
-                search.gaps = tuple(Found.of(gap) for gap in (await self._find(tenant))[:GAPS_MAX])
+                job.result = await self._work(tenant, job.asked)
         except (KafkaError, TransientError, PermanentError, TimeoutError) as error:
-            search.problem = str(error) or type(error).__name__
+            job.problem = str(error) or type(error).__name__
         finally:
-            if search.is_running:  # a bug, which is raised in the task, or the end of this process
-                search.problem = "interrupted"
+            if job.is_running:  # a bug, which is raised in the task, or the end of this process
+                job.problem = "interrupted"

@@ -17,5 +17,15 @@ async def launch(settings: Settings, tenant: str) -> tuple[str, str | None]:
     await console.start()
     await EmbeddedDesk(settings.state_dir, environment).start()
     await EmbeddedAuditor(settings.state_dir, environment).start()
+    return await _way_in(settings, console, tenant)
+
+
+async def running(settings: Settings, tenant: str) -> tuple[str, str | None] | None:
+    """As ``launch`` gives it, of the console that runs already; None where none does."""
+    console = EmbeddedConsole(settings.state_dir)
+    return await _way_in(settings, console, tenant) if console.running else None
+
+
+async def _way_in(settings: Settings, console: EmbeddedConsole, tenant: str) -> tuple[str, str | None]:
     there = settings.model_copy(update={"console_url": settings.console_url or console.address})
     return there.console_url or console.address, await sign_in_address(there, tenant)

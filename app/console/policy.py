@@ -1,4 +1,4 @@
-"""What a workspace allows and what its drafts are told; what another policy would have made of past tickets."""
+"""What a workspace allows, and what another policy would have made of past tickets."""
 
 from __future__ import annotations
 
@@ -13,14 +13,12 @@ from aiokafka.errors import KafkaError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from agents.contract import PermanentError, TransientError
+from agents.contract import TransientError
 from agents.route import NEVER_SENT_CATEGORIES, rule
 from app.console.accounts import Session
 from app.console.roles import Role
 from app.console.web import console_of, page, render
 from app.kafka.reading import each_event
-from app.models.locales import normalised
-from app.models.prompts import PromptError
 from app.store.policies import Policies
 from schemas.policy import GRADUATED_MAX, Graduated, Mode, TenantPolicy
 from schemas.tickets import Category, Claim, Grounding, Route, Thread, TicketDrafted, TicketRouted
@@ -119,19 +117,10 @@ async def _show(request: Request, session: Session) -> Response:
             raise TransientError(f"the bus does not answer: {error}") from error
         tried = tried_policy(now, given, sorted({event.verdict.language for event in events}))
         found = preview(events, tried)
-    locale = normalised(given.get("locale", "")) or "en"
-    levels, problem = _levels(request, session.tenant, locale)
     return render(
-        request, "policy.html", policy=now, tried=tried, preview=found, openable=OPENABLE, days=DAYS, levels=levels,
-        problem=problem, locale_shown=locale, opened={one.category for one in tried.graduated},
+        request, "policy.html", policy=now, tried=tried, preview=found, openable=OPENABLE, days=DAYS,
+        opened={one.category for one in tried.graduated},
     )  # fmt: skip
-
-
-def _levels(request: Request, tenant: str, locale: str) -> tuple[Sequence[Any], str]:
-    try:
-        return console_of(request).prompts.levels("draft", tenant=tenant, language=locale), ""
-    except (PromptError, PermanentError) as error:
-        return (), str(error)
 
 
 show = page(Role.VIEWER, _show)

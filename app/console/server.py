@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -13,16 +14,21 @@ from starlette.applications import Starlette
 from app.config import Settings
 from app.console.accounts import Accounts
 from app.console.application import application
+from app.console.gaps import found
+from app.console.guidelines import DAYS, Tried
+from app.console.jobs import Jobs
 from app.console.live import Counts
 from app.console.machines import Machines
 from app.console.oidc import Oidc
+from app.console.policy import newest
 from app.console.queue import read_counts
 from app.console.roles import Role
-from app.console.searches import Searches
 from app.console.web import Console
 from app.kafka.connection import client_options
+from app.kafka.late import LateSender
 from app.knowledge import gap_report
 from app.models import guidelines
+from app.redraft import Redraft, draftable, redraft
 from app.store import database
 from app.wiring import gap_parts, prompt_library
 
@@ -45,8 +51,11 @@ async def opened(settings: Settings) -> AsyncIterator[Starlette]:
         stack.push_async_callback(pool.close)
         runtime = await database.connect(settings.database_url or "", role="deskstream_runtime", connections_max=2)
         stack.push_async_callback(runtime.close)
-        gaps = Searches(partial(_gaps, settings))
+        gaps = Jobs(partial(found, partial(_gaps, settings)))
         stack.push_async_callback(gaps.close)
+        previews = Jobs(partial(_redrafts, settings))
+        stack.push_async_callback(previews.close)
+        own = guidelines.load(settings.guidelines_dir)
         oidc = _oidc(settings)
         if oidc is not None:
             stack.push_async_callback(oidc.close)
@@ -59,7 +68,9 @@ async def opened(settings: Settings) -> AsyncIterator[Starlette]:
                 counts=Counts(partial(read_counts, pool)),
                 client=client_options(settings),
                 gaps=gaps,
-                prompts=prompt_library(settings, guidelines.load(settings.guidelines_dir)),
+                previews=previews,
+                prompts=prompt_library(settings, own),
+                guidelines=own,
                 oidc=oidc,
                 url=settings.console_url or "",
             )
@@ -105,6 +116,27 @@ async def _gaps(settings: Settings, tenant: str) -> Sequence[gap_report.Gap]:
         return await gap_report.gaps(
             found, parts.embedder, parts.answerer.knowledge, tenant=tenant, size_min=GAP_TICKETS_MIN, masks=parts.masks
         )
+
+
+async def _redrafts(settings: Settings, tenant: str, tried: Tried) -> tuple[Redraft, ...]:
+    client = client_options(settings)
+    events = draftable(await newest(client, tenant, datetime.now(UTC) - timedelta(days=DAYS)))
+    if tried.ticket_id:
+        chosen = [event for event in events if event.ticket.ticket_id == tried.ticket_id][:1]
+    else:
+        chosen = [event for event in events if event.verdict.language == tried.language][: tried.tickets]
+    tell, redrafts = LateSender(client), []
+    async with gap_parts(settings, tenant) as parts:
+        prompts = prompt_library(settings, guidelines.Guidelines({tenant: tried.own}))
+        answerer = replace(parts.answerer, prompts=prompts)
+        try:
+            for event in chosen:
+                found, used = await redraft(event, answerer)
+                await tell(used, 0)
+                redrafts.append(found)
+        finally:
+            await tell.close()
+    return tuple(redrafts)
 
 
 def _oidc(settings: Settings) -> Oidc | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
 import jinja2
@@ -21,14 +21,20 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app.console.accounts import Accounts, Session
 from app.console.attempts import Attempts
+from app.console.jobs import Jobs
 from app.console.live import Counts
 from app.console.machines import Machines
 from app.console.oidc import Oidc
 from app.console.roles import Role
-from app.console.searches import Searches
 from app.console.translations import LOCALES, Translate, preferred, translator
+from app.models.guidelines import Guidelines
 from app.models.prompts import PromptLibrary
 from app.store.database import Pool
+
+if TYPE_CHECKING:  # pages, which import this
+    from app.console.gaps import Found
+    from app.console.guidelines import Tried
+    from app.redraft import Redraft
 
 HERE = Path(__file__).parent
 BODY_BYTES_MAX = 512 * 1024
@@ -52,8 +58,10 @@ class Console:
     machines: Machines
     counts: Counts
     client: Mapping[str, Any]  # of the bus
-    gaps: Searches
+    gaps: Jobs[None, tuple[Found, ...]]
+    previews: Jobs[Tried, tuple[Redraft, ...]]
     prompts: PromptLibrary
+    guidelines: Guidelines = field(default_factory=Guidelines)
     oidc: Oidc | None = None
     url: str = ""  # where people reach it; empty: as they say
     attempts: Attempts = field(default_factory=Attempts)

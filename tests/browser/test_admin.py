@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from playwright.async_api import expect
+from playwright.async_api import Browser, expect
 
+from app.console.guidelines import Tried
 from app.console.roles import Role
 from app.desk import autosend, graduation
 from app.desk.store import audit_log
 from app.kafka.reading import each_record
+from app.redraft import Redraft
 from app.runtime.dead_letter import PREFIX
 from app.store.database import Pool
 from schemas.topics import DEAD_LETTER_TOPIC
 from tests.browser.conftest import Desks
-from tests.console_site import Site
+from tests.console_site import Site, console
+from tests.console_site import site as serving
 from tests.integration.test_graduation import reviewed
 
 
@@ -107,3 +112,58 @@ async def test_gaps_are_looked_for_and_shown_when_found(site: Site, desks: Desks
     await page.goto(f"{site.url}/gaps")
     await page.get_by_role("button", name="Look for gaps").click()
     await expect(page.get_by_text("No group is large enough.")).to_be_visible()
+
+
+async def test_the_report_compares_with_the_time_before(site: Site, desks: Desks, pool: Pool) -> None:
+    """Two of three tickets were resolved this month, one of two the month before; each figure has its bar."""
+    for number, (days, route) in enumerate([(20, "send"), (20, "send"), (20, "review"), (45, "send"), (45, "review")]):
+        await pool.fetch(
+            "insert into routing (tenant, event_id, root_id, ticket_id, route, accepted_at, routed_at)"
+            " select $1, $2, $2, $2, $3, at, at from (select now() - make_interval(days => $4) as at) moment",
+            site.tenant, f"r{number}", route, days,
+        )  # fmt: skip
+    page = (desk := await desks.sign_in(role=Role.VIEWER)).page
+    await page.get_by_role("link", name="Report").click()
+    row = page.locator("tr", has_text="Resolved without a person")
+    await expect(row.locator("td.number")).to_have_text(["66.7 % (2)", "50.0 % (1)"])
+    widths = [await row.locator(f"rect.{kind}").get_attribute("width") for kind in ("now", "before")]
+    assert widths == ["66.67", "50.0"]
+    boxes = [await row.locator(f"rect.{kind}").bounding_box() for kind in ("whole", "now")]
+    assert boxes[0] and boxes[1] and 0.6 < boxes[1]["width"] / boxes[0]["width"] < 0.7
+    await page.get_by_role("link", name="7 days", exact=True).click()
+    await expect(page.get_by_text("No ticket came in during this time.")).to_be_visible()
+    assert desk.errors == []
+
+
+async def test_guidelines_are_tried_on_past_tickets(
+    app_pool: Pool, pool: Pool, bus: dict[str, Any], browser: Browser
+) -> None:
+    """Old and new draft stand beside each other with what differs and what it cost; a reviewer may not spend that."""
+    asked: list[Tried] = []
+
+    async def redraft(tenant: str, tried: Tried) -> tuple[Redraft, ...]:
+        asked.append(tried)
+        found = Redraft("T-1", "<b>Hi</b>", "en", "Hello. Print it.", "Ahoy. Print it.", "m", Decimal("0.0123"))
+        return (found, replace(found, ticket_id="T-2", after="", problem="answered twice wrongly"))
+
+    async with serving(console(app_pool, pool, bus, redraft=redraft)) as site:
+        desks = Desks(browser, site)
+        try:
+            desk = await desks.sign_in(role=Role.ADMIN)
+            page = desk.page
+            await page.get_by_role("link", name="Guidelines").click()
+            await page.get_by_label("tone.md").fill("Say ahoy.")
+            await page.get_by_role("button", name="Draft again").click()
+            await expect(page.get_by_text("Tickets drafted again: 2. That cost $0.0246.")).to_be_visible()
+            await expect(page.locator(".beside ins").first).to_contain_text("Ahoy")
+            await expect(page.locator(".beside del").first).to_contain_text("Hello")
+            await expect(page.get_by_text("answered twice wrongly")).to_be_visible()
+            await expect(page.get_by_role("link", name="<b>Hi</b>").first).to_be_visible()
+            await expect(page.get_by_label("tone.md")).to_have_value("Say ahoy.")
+            assert [tried.own.kinds for tried in asked] == [{"tone": "Say ahoy."}]
+            assert (await desk.problems(), desk.errors) == ([], [])
+            reviewer = (await desks.sign_in("grace")).page
+            await reviewer.goto(f"{site.url}/guidelines")
+            await expect(reviewer.get_by_role("button", name="Draft again")).to_have_count(0)
+        finally:
+            await desks.close()

@@ -152,6 +152,8 @@ PAGES = (
     "/graduation",
     "/policy?days=1&mode=auto",
     "/gaps",
+    "/report",
+    "/guidelines",
 )
 
 

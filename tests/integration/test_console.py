@@ -218,7 +218,7 @@ async def test_nothing_on_a_page_runs_inline(
     """The policy allows scripts and styles from files of ours only, and no page holds an inline one."""
     await add_ticket(pool, tenant, "T-1")
     await _sign_in(browser, await _session(accounts, tenant, Role.ADMIN))
-    for place in ("/", "/ticket?id=T-1", "/users", "/audit", "/account", "/sign-in"):
+    for place in ("/", "/ticket?id=T-1", "/users", "/audit", "/account", "/sign-in", "/report", "/guidelines", "/gaps"):
         answer = await browser.get(place)
         policy = answer.headers["content-security-policy"]
         assert answer.status_code == 200, place
@@ -250,7 +250,8 @@ async def test_roles_hold_for_requests_too(
     await _sign_in(browser, reviewer)
     for place in ("/users", "/audit", "/dead-letters"):
         assert (await browser.get(place)).status_code == 403, place
-    assert (await browser.post("/users", data={"do": "add", "csrf": reviewer.csrf})).status_code == 403
+    for place in ("/users", "/graduation", "/guidelines", "/dead-letters"):
+        assert (await browser.post(place, data={"do": "add", "csrf": reviewer.csrf})).status_code == 403, place
 
 
 async def test_a_draft_that_changed_is_not_approved_unseen(
