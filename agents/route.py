@@ -14,6 +14,7 @@ from agents.message import texts
 from agents.signs import CHARS_MAX, repeats_instructions, signs
 from schemas.policy import Mode, TenantPolicy
 from schemas.tickets import (
+    REASONS_MAX,
     Author,
     BodyFormat,
     Category,
@@ -79,7 +80,7 @@ def decide(
         grounding=grounding,
         confidence=joint(event, policy.calibration, grounding),
         route=route,
-        reasons=reasons,
+        reasons=reasons[:REASONS_MAX],
         replies=thread.replies,
     )
 
@@ -129,8 +130,10 @@ def vetoes(event: TicketDrafted, policy: TenantPolicy) -> tuple[str, ...]:
     """Every reason, other than grounding, why a person must see the draft first."""
     verdict, draft = event.verdict, event.draft
     foreign = unvouched(draft.body, event.passages)
-    inside = taken_inside(draft.body, event.passages, "\n".join(_written(event)))
+    inside = dict.fromkeys((*draft.internal, *taken_inside(draft.body, event.passages, "\n".join(_written(event)))))
     internal = [p.document_id for p in event.passages if not p.is_public and p.document_id in draft.citations]
+    found = {p.document_id for p in event.passages}
+    unknown = [cited for cited in draft.citations if cited not in found]
     never = verdict.category in NEVER_SENT_CATEGORIES
     checks = (
         (verdict.high_stakes, f"high stakes: {', '.join(verdict.stakes)}"),
@@ -146,12 +149,14 @@ def vetoes(event: TicketDrafted, policy: TenantPolicy) -> tuple[str, ...]:
         (verdict.priority is not Priority.LOW, f"priority is {verdict.priority}"),
         *_doubts(event, policy),
         (not event.passages, "nothing was found in the knowledge base"),
+        (not draft.body.strip(), "the reply is empty"),
         (not draft.citations, "the reply cites nothing"),
+        (bool(unknown), f"cites what was not found: {', '.join(unknown[:FINDINGS_SHOWN_MAX])}"),
         (bool(draft.unanswered), "some questions are left open"),
         (bool(draft.unfounded), f"stands nowhere but in the reply: {', '.join(draft.unfounded[:FINDINGS_SHOWN_MAX])}"),
         (bool(foreign), f"links or prices that no public article has: {', '.join(foreign[:FINDINGS_SHOWN_MAX])}"),
         (bool(internal), f"cites internal articles: {', '.join(internal)}"),
-        (bool(inside), f"taken from internal articles: {', '.join(inside[:FINDINGS_SHOWN_MAX])}"),
+        (bool(inside), f"taken from internal articles: {', '.join([*inside][:FINDINGS_SHOWN_MAX])}"),
         (repeats_instructions(draft.body), "the reply repeats the instructions it was written by"),
     )
     return (*(reason for applies, reason in checks if applies), *_suspicions(event))

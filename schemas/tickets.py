@@ -255,6 +255,9 @@ class TicketDrafted(Event):
     superseded: Superseded = ""
 
 
+REASONS_MAX = 20
+
+
 class TicketRouted(Event):
     TOPIC: ClassVar[str] = "tickets.routed"
     ticket: Ticket
@@ -264,6 +267,6 @@ class TicketRouted(Event):
     grounding: Grounding | None = Field(description="None where no check was asked for")
     confidence: JointConfidence | None = Field(default=None, description="None from before it was joined")
     route: Route
-    reasons: tuple[str, ...] = Field(min_length=1, max_length=20)
+    reasons: tuple[str, ...] = Field(min_length=1, max_length=REASONS_MAX)
     history: History = ()
     replies: int = Field(default=0, ge=0, description="that the customer had before this message")
