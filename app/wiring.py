@@ -23,7 +23,6 @@ from pydantic import SecretStr
 from agents.contract import Agent, PermanentError
 from app import garbage, metrics, ports
 from app.config import Settings
-from app.desk.auditor import Auditor
 from app.kafka.connection import client_options
 from app.kafka.late import LateSender
 from app.kafka.topics import check_topics
@@ -100,15 +99,6 @@ async def run_stage(settings: Settings, agent: Agent, stop: asyncio.Event) -> No
         garbage.settle()
         await worker.run(stop)
     log.info("stage_stopped", stage=agent.name)
-
-
-async def run_auditor(settings: Settings, stop: asyncio.Event) -> None:
-    """Until ``stop``. ``settings`` must be resolved."""
-    configure_log(settings.log_level)
-    port = metrics.serve(settings.metrics_host, settings.metrics_port)
-    log.info("auditor_started", metrics=f"http://{settings.metrics_host}:{port}/metrics")
-    async with runtime_pool(settings) as pool:
-        await Auditor(pool, client_options(settings)).run(stop)
 
 
 async def _servers_are_there(settings: Settings, stop: asyncio.Event) -> bool:

@@ -184,14 +184,14 @@ def stage(name: Annotated[str, typer.Argument(help=", ".join(STAGES))]) -> None:
 @app.command()
 def auditor() -> None:
     """Re-check what is routed and sent, and halt sending at the first broken promise, until it is stopped."""
-    from app.wiring import run_auditor
+    from app.desk.serve import audit
 
     async def work() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        await run_auditor(shared.resolved(("kafka_bootstrap", "database_url")), stop)
+        await audit(shared.resolved(("kafka_bootstrap", "database_url")), stop)
 
     shared.run(work())
 

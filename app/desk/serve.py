@@ -1,4 +1,4 @@
-"""The desk's worker: the topics into the tables, decisions onto the bus, replies to the help desk."""
+"""The desk's worker (the topics into the tables, decisions onto the bus, replies to the help desk), and the auditor."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from app.desk.adapters import Adapter
 from app.desk.adapters.console import Console
 from app.desk.adapters.file import Files
 from app.desk.adapters.webhook import Webhook
+from app.desk.auditor import Auditor
 from app.desk.outbox import Outbox
 from app.desk.projector import Projector
 from app.desk.relay import Relay
 from app.desk.sender import Pace, Sender
 from app.kafka.connection import client_options
 from app.store import database
-from app.wiring import configure_log
+from app.wiring import configure_log, runtime_pool
 
 CONNECTIONS_MAX = 10
 
@@ -50,6 +51,15 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             tasks.create_task(Relay(runtime, client).run(stop))
             tasks.create_task(Sender(Outbox(runtime, app), replies_to, client, pace=pace).run(stop))
     log.info("desk_stopped")
+
+
+async def audit(settings: Settings, stop: asyncio.Event) -> None:
+    """Until ``stop``. ``settings`` must be resolved."""
+    configure_log(settings.log_level)
+    port = metrics.serve(settings.metrics_host, settings.metrics_port)
+    log.info("auditor_started", metrics=f"http://{settings.metrics_host}:{port}/metrics")
+    async with runtime_pool(settings) as pool:
+        await Auditor(pool, client_options(settings)).run(stop)
 
 
 def adapter(settings: Settings) -> Adapter:
