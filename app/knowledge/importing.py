@@ -13,6 +13,7 @@ from pgvector import Vector as PgVector
 from agents.contract import PermanentError
 from app.knowledge.chunk import CHUNKER_VERSION, Chunk, chunks, tokens_estimate
 from app.knowledge.documents import Document
+from app.knowledge.named import Named
 from app.knowledge.words import configuration, spaced
 from app.ports import Embedder, Vector
 from app.store.database import Pool
@@ -26,6 +27,7 @@ DOCUMENTS_MAX = 500_000
 OLD_MODEL_KEPT = timedelta(days=1)
 # Words are counted for the weights of a search; while a long import runs, this often, so that it can be searched.
 WORDS_RENEWED_S = 20.0
+CHUNKS_READ = 500  # at a time, where all of a tenant's are read
 
 Progress = Callable[[int, int], None]
 
@@ -136,6 +138,7 @@ async def import_documents(
     await run.switch()
     # Also where nothing changed: an import that was broken off may have left them old.
     await run.renew_words()
+    await run.count_named()
     return run.done
 
 
@@ -205,6 +208,18 @@ class _Import:
         async with self.pool.transaction(self.tenant) as connection:
             await connection.execute(query("lock_imports"), self.tenant)
             await connection.execute(query("renew_words"), self.tenant)
+
+    async def count_named(self) -> None:
+        """All articles are read again, some seconds for 10,000: a new title may stand in any of them."""
+        async with self.pool.transaction(self.tenant) as connection:
+            await connection.execute(query("lock_imports"), self.tenant)
+            if not self.done.changes and not await connection.fetchval(query("named_uncounted"), self.tenant):
+                return
+            named = Named(dict(await connection.fetch(query("public_titles"), self.tenant)))
+            async for row in connection.cursor(query("public_chunks"), self.tenant, prefetch=CHUNKS_READ):
+                named.read(row["document_id"], row["text"])
+            counted = named.counts()
+            await connection.execute(query("set_named"), self.tenant, list(counted), list(counted.values()))
 
     async def _embed(self, texts: Sequence[str]) -> list[Vector]:
         vectors: list[Vector] = []

@@ -284,6 +284,48 @@ async def test_two_imports_at_once_leave_one_version_of_each(pool: Pool, tenant:
         assert await connection.fetchval("select max(version) from document") == 1
 
 
+NAMING = [article(f"guide{n}", "Begin as in Find The Sound.") for n in range(3)]
+ALIKE = [
+    article("a", "Sound is missing", title="Repair The Sound"),
+    article("b", "Sound is missing", title="Find The Sound"),
+]
+
+
+async def test_of_two_articles_that_fit_alike_the_one_that_others_name_is_first(pool: Pool, tenant: str) -> None:
+    await import_documents(pool, WordEmbedder(), [*ALIKE, *NAMING], tenant=tenant)
+    assert (await ids(pool, tenant, "sound is missing"))[:2] == ["b", "a"]
+
+
+async def test_names_in_withdrawn_internal_and_others_articles_do_not_count(pool: Pool, tenant: str) -> None:
+    other = await new_tenant(pool)
+    await import_documents(pool, WordEmbedder(), NAMING, tenant=other)
+    internal = [article(f"internal{n}", "Begin as in Find The Sound.", audience="internal") for n in range(3)]
+    await import_documents(pool, WordEmbedder(), [*ALIKE, *NAMING], tenant=tenant, collection="all")
+    await import_documents(pool, WordEmbedder(), [*ALIKE, *internal], tenant=tenant, collection="all", sync=True)
+    assert (await ids(pool, tenant, "sound is missing"))[:2] == ["a", "b"]
+
+
+async def test_a_new_version_is_counted_anew(pool: Pool, tenant: str) -> None:
+    await import_documents(pool, WordEmbedder(), [*ALIKE, *NAMING], tenant=tenant)
+    await import_documents(pool, WordEmbedder(), [article("b", "Sound is gone", title="Find The Sound")], tenant=tenant)
+    assert await named(pool, tenant) == {"a": 0, "b": 3, **{one.document_id: 0 for one in NAMING}}
+
+
+async def named(pool: Pool, tenant: str) -> dict[str, int | None]:
+    async with pool.transaction(tenant) as connection:
+        return dict(await connection.fetch("select document_id, named from document where withdrawn_at is null"))
+
+
+async def test_an_import_after_one_that_broke_off_counts_what_that_one_left(pool: Pool, tenant: str) -> None:
+    embedder = WordEmbedder()
+    embedder.fails_after = 1
+    with pytest.raises(TransientError):
+        await import_documents(pool, embedder, [*NAMING, article("long", "Word. " * 9_000), *ALIKE], tenant=tenant)
+    assert None in (await named(pool, tenant)).values()
+    await import_documents(pool, WordEmbedder(), [], tenant=tenant)
+    assert None not in (await named(pool, tenant)).values()
+
+
 async def test_progress_ends_at_the_total(pool: Pool, tenant: str) -> None:
     seen: list[tuple[int, int]] = []
     await import_documents(pool, WordEmbedder(), ARTICLES, tenant=tenant, progress=lambda *each: seen.append(each))

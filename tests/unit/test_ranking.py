@@ -42,6 +42,27 @@ def test_a_first_past_ticket_does_not() -> None:
     assert ids(*found, Candidate("voted", "linked", 1, None, 2.0), past(1))[0] == "article"
 
 
+def named(document_id: str, articles: int) -> Candidate:
+    return Candidate("named", document_id, 1, None, articles)
+
+
+def test_of_two_that_fit_alike_the_one_that_others_name_comes_first() -> None:
+    found = [near("a", 0, 0.89), near("b", 0, 0.88), near("far", 0, 0.5)]
+    assert ids(*found) == ["a", "b", "far"]
+    assert ids(*found, named("b", 9)) == ["b", "a", "far"]
+
+
+def test_being_named_changes_no_score() -> None:
+    """Confidence rests on what says that a document answers this question."""
+    found = [near("a", 0, 0.89), near("b", 0, 0.88), near("far", 0, 0.5)]
+    before, after = best(found, 5), best([*found, named("b", 9)], 5)
+    assert {one.document_id: one.score for one in before} == {one.document_id: one.score for one in after}
+
+
+def test_what_no_other_sign_finds_is_not_found_by_its_name() -> None:
+    assert ids(near("a", 0, 0.9), named("b", 9)) == ["a"]
+
+
 def test_equal_scores_are_in_the_order_of_their_ids() -> None:
     assert ids(near("b", 0, 0.9), near("a", 0, 0.9)) == ["a", "b"]
 

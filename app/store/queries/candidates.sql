@@ -18,14 +18,22 @@ votes as (
     from alike, unnest(document_ids) as document_id
     group by document_id
 ),
+worded as materialized (
+    select document_id, version, chunk, score
+    from search_words(tsvector_to_array(to_tsvector('simple', $6) || to_tsvector($7::text::regconfig, $6)),
+                      $8::integer, $9::integer)
+),
 answered as (
     select document_id, tickets as score from solved_document where tenant = $1 order by tickets desc limit $11
 )
 select 'near' as kind, document_id, version, chunk, similarity::double precision as score from near
 union all
-select 'words', document_id, version, chunk, score
-from search_words(tsvector_to_array(to_tsvector('simple', $6) || to_tsvector($7::text::regconfig, $6)),
-                  $8::integer, $9::integer)
+select 'words', document_id, version, chunk, score from worded
+union all
+select 'named', document_id, version, null, d.named
+from (select document_id, version from near union select document_id, version from worded) found
+join document d using (document_id, version)
+where d.tenant = $1 and d.named > 0
 union all
 select kind, document_id, d.version, null, score
 from (select 'voted' as kind, * from votes union all select 'answered', * from answered) past
