@@ -113,7 +113,7 @@ class Evaluation:
             linked = {row["ticket_id"]: row["gold_doc_ids"] for row in self._specific()}
             figures += calibration.figures(ended, linked, model=draft_model)
         if COST in wanted:
-            calls = [one.calls for one in ended[: cost.TICKETS]]
+            calls = [one.calls for one in spread(ended, cost.TICKETS)]
             arrivals = [orjson.loads(line)["offset_s"] for line in islice(self.data.lines(ARRIVALS), len(calls))]
             figures += cost.figures(calls, arrivals, load(self.settings.prices_file), model=draft_model)
         return figures
