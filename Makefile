@@ -38,6 +38,7 @@ bench: .venv/bench ## Ours and its peers on the same work (BENCH="--seconds 10 -
 	$(BIN)/python -m tests.bench $(BENCH)
 	$(BIN)/python -m tests.bench.rebalance
 	$(BIN)/python -m tests.bench.search
+	$(BIN)/python -m tests.bench.console
 
 SEED ?= 1
 MINUTES ?= 20

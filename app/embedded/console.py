@@ -34,7 +34,7 @@ class EmbeddedConsole(EmbeddedServer):
             log=self.log_path,
             env=self._environment,
             ready=self._answers,
-            ready_timeout_s=30,
+            ready_timeout_s=60,
         )
 
     async def _answers(self) -> bool:

@@ -35,6 +35,7 @@ from app.runtime.dead_letter import PREFIX
 from app.store.database import connect, migrate
 from app.store.policies import create_tenant
 from schemas.policy import TenantPolicy
+from schemas.tickets import Category
 from schemas.topics import DEAD_LETTER_TOPIC
 from tests.bench.systems import ROOT, system_version
 from tests.servers import embedded_kafka, embedded_postgres, fresh_database, server_folder
@@ -121,7 +122,7 @@ class Filled:
         self.tickets = tickets
         self.ids: list[str] = []
         self._draw = random.Random(SEED)
-        rows = [json.loads(line) for line in demo.tickets_path().read_text("utf-8").splitlines()]
+        rows = [json.loads(line) for line in (demo.HERE / "tickets.jsonl").read_text("utf-8").splitlines()]
         self._demo = [row for row in rows if row["text"].strip()]
 
     async def fill(self) -> None:
@@ -156,8 +157,9 @@ class Filled:
         if tenant == WATCHED:
             self.ids.append(ticket_id)
         return (
-            tenant, ticket_id, subject, text, draw.uniform(0, DAYS * 86_400), draw.choice(STATES), one["locale"],
-            one["category"], draw.choice(["low", "normal", "normal", "high"]), terms(ticket_id, subject, text),
+            tenant, ticket_id, subject, text, draw.uniform(0, DAYS * 86_400), draw.choice(STATES),
+            one["locale"], draw.choice(list(Category)), draw.choice(["low", "normal", "normal", "high"]),
+            terms(ticket_id, subject, text),
         )  # fmt: skip
 
 
