@@ -11,7 +11,7 @@ from statistics import median
 from typing import Any, TypeVar
 
 from agents.contract import PermanentError
-from app.desk.report import SETTLED_DAYS, Report
+from app.desk.report import MEDIAN_DIGITS, SETTLED_DAYS, Report
 from app.kafka.cloudevents import from_record
 from app.kafka.reading import each_record
 from schemas.event import Event
@@ -28,6 +28,7 @@ _VERDICTS = frozenset({Decision.APPROVED, Decision.EDITED, Decision.REJECTED})
 class Message:
     event_id: str
     root_id: str
+    conversation: str
     route: Route
     accepted_at: datetime
     routed_at: datetime
@@ -35,6 +36,7 @@ class Message:
 
 @dataclass(frozen=True)
 class Opinion:
+    draft_event_id: str
     decision: Decision
     rating: int | None
     review_s: float | None
@@ -50,11 +52,11 @@ class Facts:
     calls: dict[str, tuple[str, Decimal]] = field(default_factory=dict)  # root id and cost
 
     def routed(self, event: TicketRouted, at: datetime) -> None:
-        message = Message(event.event_id, event.root_id, event.route, event.accepted_at, at)
+        message = Message(event.event_id, event.root_id, event.conversation, event.route, event.accepted_at, at)
         self.messages[event.ticket.ticket_id].setdefault(event.event_id, message)
 
     def reviewed(self, event: ReviewDecided, at: datetime) -> None:
-        opinion = Opinion(event.decision, event.rating, event.review_s, event.decided_at)
+        opinion = Opinion(event.draft_event_id, event.decision, event.rating, event.review_s, event.decided_at)
         self.opinions[event.ticket_id].setdefault(event.event_id, opinion)
 
     def used(self, event: UsageRecorded, at: datetime) -> None:
@@ -80,6 +82,7 @@ def counted(facts: Facts, since: datetime, until: datetime, *, now: datetime) ->
     resolved = [settled_at for settled_at, came_back in filter(None, ends) if not came_back]
     roots = {message.root_id for messages in own.values() for message in messages}
     opinions = [one for by_event in facts.opinions.values() for one in by_event.values()]
+    stale = _stale(facts, own, {one.draft_event_id for one in opinions if one.decision in _VERDICTS})
     given = [one for one in opinions if since <= one.decided_at < until]
     reviews = [one for one in given if one.decision in _VERDICTS]
     times = [one.review_s for one in reviews if one.review_s is not None]
@@ -89,15 +92,42 @@ def counted(facts: Facts, since: datetime, until: datetime, *, now: datetime) ->
         resolved=len(resolved),
         unsettled=sum(settled_at > now for settled_at in resolved),
         retracted=sum(came_back for _, came_back in filter(None, ends)),
-        cost_usd=sum((cost_usd for root_id, cost_usd in facts.calls.values() if root_id in roots), Decimal(0)),
+        cost_usd=_cost_usd(facts, roots),
         reviews=len(reviews),
         reviews_timed=len(times),
         reviews_under_a_minute=sum(seconds < 60 for seconds in times),
-        review_s_median=median(times) if times else None,
+        review_s_median=round(median(times), MEDIAN_DIGITS) if times else None,
         ratings=len(ratings),
         ratings_good=sum(rating >= 4 for rating in ratings),
         rating_sum=sum(ratings),
+        stale=len(stale),
+        stale_cost_usd=_cost_usd(facts, stale),
     )
+
+
+def _cost_usd(facts: Facts, roots: set[str]) -> Decimal:
+    return sum((cost_usd for root_id, cost_usd in facts.calls.values() if root_id in roots), Decimal(0))
+
+
+def _stale(facts: Facts, own: Mapping[str, list[Message]], decided: set[str]) -> set[str]:
+    """The messages whose answer nobody needed any more."""
+    newest: dict[str, datetime] = {}
+    for messages in facts.messages.values():
+        for message in messages.values():
+            newest[message.conversation] = max(
+                message.accepted_at, newest.get(message.conversation, message.accepted_at)
+            )
+    return {
+        message.root_id
+        for messages in own.values()
+        for message in messages
+        if message.route is Route.SUPERSEDED
+        or (
+            message.route is Route.REVIEW
+            and message.accepted_at < newest[message.conversation]
+            and message.event_id not in decided
+        )
+    }
 
 
 def _end(messages: list[Message], opinions: list[Opinion]) -> tuple[datetime, bool] | None:

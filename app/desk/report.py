@@ -12,6 +12,7 @@ from app.store.queries import query
 
 # A ticket that comes back within so many days was not resolved.
 SETTLED_DAYS = 7
+MEDIAN_DIGITS = 9  # beyond them, a mean of two depends on who reckons it
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Report:
     ratings: int
     ratings_good: int  # 4 or 5 of 5
     rating_sum: int
+    stale: int = 0  # messages whose answer nobody needed any more: superseded, or overtaken while it waited for review
+    stale_cost_usd: Decimal = Decimal(0)  # part of the cost
 
     @property
     def resolved_share(self) -> float | None:
@@ -49,12 +52,17 @@ class Report:
         return self.cost_usd / self.resolved if self.resolved else None
 
     @property
+    def stale_cost_share(self) -> float | None:
+        return float(self.stale_cost_usd / self.cost_usd) if self.cost_usd else None
+
+    @property
     def csat(self) -> float | None:
         """The share of good ratings, as is usual."""
         return _share(self.ratings_good, self.ratings)
 
     def as_json(self) -> dict[str, Any]:
-        derived = ("resolved_share", "under_a_minute_share", "cost_usd_per_ticket", "cost_usd_per_resolution", "csat")
+        derived = ("resolved_share", "under_a_minute_share", "cost_usd_per_ticket", "cost_usd_per_resolution",
+                   "stale_cost_share", "csat")  # fmt: skip
         values = {**asdict(self), **{name: getattr(self, name) for name in derived}}
         return {name: str(value) if isinstance(value, Decimal) else value for name, value in values.items()}
 
@@ -63,7 +71,8 @@ async def report(pool: Pool, tenant: str, since: datetime, until: datetime, *, n
     async with pool.transaction(tenant) as connection:
         row = await connection.fetchrow(query("report/report"), tenant, since, until, now, SETTLED_DAYS)
     assert row is not None, "it is one row"
-    return Report(**row)
+    median_s = row["review_s_median"]
+    return Report(**{**row, "review_s_median": None if median_s is None else round(median_s, MEDIAN_DIGITS)})
 
 
 def _share(part: int, of: int) -> float | None:

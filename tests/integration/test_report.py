@@ -1,8 +1,10 @@
 """The report from the tables is the one from the events, whatever happened."""
 
+import json
 import random
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -22,6 +24,7 @@ from schemas.reviews import Decision, ReviewDecided
 from schemas.tickets import Route, Ticket, TicketReceived, TicketRouted
 from schemas.usage import Usage, UsageRecorded
 from tests.events import NOON, drafted, received
+from tests.integration.test_cli import deskstream
 from tests.integration.test_projector import Bus
 from tests.unit.test_reviews import review
 
@@ -89,7 +92,34 @@ async def test_tables_and_events_give_the_same_report(
     told = await report(app_pool, tenant, since, until, now=now)
     assert told == await recount(bus, tenant, since, until, now=now)
     assert min(told.tickets, told.resolved, told.retracted, told.reviews, told.ratings, told.cost_usd) > 0
+    assert 0 < told.stale_cost_usd < told.cost_usd and told.stale > 0
     assert told.tickets < TICKETS and told.reviews_under_a_minute < told.reviews_timed < told.reviews
+
+
+async def test_the_command_counts_both_ways_and_says_where_they_differ(
+    bus: dict[str, Any], pool: Pool, tenant: str, database_url: str, tmp_path: Path
+) -> None:
+    topics = Bus(bus, pool, tenant)
+    environment = {**topics.environment, "DATABASE_URL": database_url}
+    first, second = (topics.message(f"t{n}", accepted_at=datetime.now(UTC) - timedelta(hours=1)) for n in range(2))
+    await topics.put(first, topics.routed(first, Route.SEND))
+    await topics.mirror()
+    done = await deskstream("report", "-t", tenant, "--recount", "--json", cwd=tmp_path, **environment)
+    told = json.loads(done.out)
+    assert (done.code, told["now"]["tickets"], told["before"]["tickets"]) == (0, 1, 0)
+    assert told["recounted"] == told["now"]
+    await topics.put(second, topics.routed(second, Route.REVIEW))
+    done = await deskstream("report", "-t", tenant, "--recount", cwd=tmp_path, **environment)
+    assert (done.code, "tickets 1 in the tables, 2 in the events" in done.err) == (1, True), done.all
+
+
+async def test_the_command_says_that_there_is_nothing_yet_and_names_a_tenant_that_there_is_not(
+    tenant: str, database_url: str, tmp_path: Path
+) -> None:
+    done = await deskstream("report", "-t", tenant, cwd=tmp_path, DATABASE_URL=database_url)
+    assert (done.code, "no ticket was routed" in done.out) == (0, True), done.all
+    done = await deskstream("report", "-t", "nobody", cwd=tmp_path, DATABASE_URL=database_url)
+    assert (done.code, "there is no tenant 'nobody'" in done.err) == (3, True), done.all
 
 
 async def test_a_tenant_s_report_has_nothing_of_another(
@@ -100,6 +130,47 @@ async def test_a_tenant_s_report_has_nothing_of_another(
     since, until = NOON - timedelta(days=30), NOON + timedelta(days=30)
     assert (await report(app_pool, tenant, since, until, now=until)).tickets == 1
     assert (await report(app_pool, "another", since, until, now=until)).tickets == 0
+
+
+async def test_what_was_overtaken_while_it_waited_is_stale_work_with_its_cost(
+    bus: dict[str, Any], pool: Pool, app_pool: Pool, tenant: str
+) -> None:
+    """Overtaken in review, overtaken before that, decided on in time, and the newest."""
+    topics = Bus(bus, pool, tenant)
+    hours = (topics.message(f"t{n}", accepted_at=NOON + timedelta(hours=n)) for n in range(4))
+    routes = (Route.REVIEW, Route.SUPERSEDED, Route.REVIEW, Route.REVIEW)
+    routed = [topics.routed(message, route) for message, route in zip(hours, routes, strict=True)]
+    for number, event in enumerate(routed):
+        call = UsageRecorded.following(
+            event, event_id=uuid4().hex, call_id=uuid4().hex, stage="draft", operation="chat", model="m", provider="p",
+            usage=Usage(), cost_usd=Decimal(10**number), outcome="ok", latency_s=1,
+        )  # fmt: skip
+        message = topics.message(f"t{number}", event_id=event.root_id, accepted_at=event.accepted_at)
+        await topics.put(message, event, call)
+    approved = review(
+        tenant=tenant, conversation="c1", event_id=str(uuid4()), ticket_id="t2", draft_event_id=routed[2].event_id
+    )
+    await topics.put(approved)
+    await topics.mirror()
+    since, until = NOON - timedelta(days=1), NOON + timedelta(days=1)
+    told = await report(app_pool, tenant, since, until, now=until)
+    assert (told.stale, told.stale_cost_usd, told.cost_usd) == (2, Decimal(11), Decimal(1_111))
+    assert told == await recount(bus, tenant, since, until, now=until)
+
+
+async def test_the_median_of_two_times_is_the_same_whoever_reckons_it(
+    bus: dict[str, Any], pool: Pool, app_pool: Pool, tenant: str
+) -> None:
+    """PostgreSQL interpolates and gives 77.05649999999999, half the sum is 77.0565."""
+    topics = Bus(bus, pool, tenant)
+    await topics.put(*(
+        review(tenant=tenant, conversation="c1", event_id=str(uuid4()), draft_event_id=uuid4().hex, review_s=seconds)
+        for seconds in (1.419, 152.694)
+    ))  # fmt: skip
+    await topics.mirror()
+    since, until = NOON - timedelta(days=1), NOON + timedelta(days=1)
+    told = await report(app_pool, tenant, since, until, now=until)
+    assert told == await recount(bus, tenant, since, until, now=until) and told.review_s_median == 77.0565
 
 
 async def test_a_decision_tells_how_long_its_reviewer_had_the_ticket(

@@ -35,6 +35,18 @@ alone as (
           and v.decided_at <= s.settled_at
     )
 ),
+-- Nobody needed the answer any more: known before it was routed, or the customer wrote again while it waited for review.
+stale as (
+    select distinct r.root_id
+    from own join routing r on r.tenant = $1 and r.ticket_id = own.ticket_id
+    where r.route = 'superseded' or r.route = 'review' and exists (
+        select from routing n
+        where n.tenant = $1 and n.conversation_id = r.conversation_id and n.accepted_at > r.accepted_at
+    ) and not exists (
+        select from review v
+        where v.tenant = $1 and v.draft_event_id = r.event_id and v.decision in ('approved', 'edited', 'rejected')
+    )
+),
 reviewed as (
     select count(*) as reviews, count(review_s) as reviews_timed,
            count(*) filter (where review_s < 60) as reviews_under_a_minute,
@@ -59,6 +71,11 @@ select
         join (select distinct ticket_id, root_id from routing where tenant = $1) r using (ticket_id)
         join ticket_call c on c.tenant = $1 and c.root_id = r.root_id
     ) as cost_usd,
+    (select count(*) from stale) as stale,
+    (
+        select coalesce(sum(c.cost_usd), 0)
+        from stale join ticket_call c on c.tenant = $1 and c.root_id = stale.root_id
+    ) as stale_cost_usd,
     reviewed.*,
     rated.*
 from reviewed, rated
