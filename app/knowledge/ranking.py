@@ -68,7 +68,9 @@ def best(candidates: Iterable[Candidate], limit: int) -> list[Choice]:
         for document, sign in signs.items():
             score[document] += weight / total * sign
     named = _of_highest(of_kind["named"], log1p)
-    rank = {document: score[document] + NAMED / total * named.get(document, 0.0) for document in score}
+    # As far as past tickets tell what people need, nothing has to stand in for them.
+    weight = NAMED * (1 - trust) / total
+    rank = {document: score[document] + weight * named.get(document, 0.0) for document in score}
     chunk = {(each.document_id, each.version): each.chunk for each in of_kind["words"]}
     for each in sorted(of_kind["near"], key=lambda each: each.score):
         chunk[each.document_id, each.version] = each.chunk

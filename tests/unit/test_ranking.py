@@ -59,6 +59,11 @@ def test_being_named_changes_no_score() -> None:
     assert {one.document_id: one.score for one in before} == {one.document_id: one.score for one in after}
 
 
+def test_where_there_are_many_past_tickets_being_named_ranks_no_more() -> None:
+    found = [near("a", 0, 0.89), near("b", 0, 0.88), near("far", 0, 0.5), named("b", 9)]
+    assert ids(*found, past(10_000)) == ["a", "b", "far"]
+
+
 def test_what_no_other_sign_finds_is_not_found_by_its_name() -> None:
     assert ids(near("a", 0, 0.9), named("b", 9)) == ["a"]
 
