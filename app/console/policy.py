@@ -109,8 +109,8 @@ async def _show(request: Request, session: Session) -> Response:
     console, given = console_of(request), request.query_params
     now = await Policies(console.pool, kept_s=0).policy(session.tenant)
     tried, found = now, None
+    days = int(given["days"]) if given.get("days") in map(str, DAYS) else DAYS[0]
     if "days" in given:
-        days = int(given["days"]) if given["days"] in map(str, DAYS) else DAYS[0]
         try:
             events = await newest(console.client, session.tenant, datetime.now(UTC) - timedelta(days=days))
         except (KafkaError, TimeoutError) as error:
@@ -118,7 +118,7 @@ async def _show(request: Request, session: Session) -> Response:
         tried = tried_policy(now, given, sorted({event.verdict.language for event in events}))
         found = preview(events, tried)
     return render(
-        request, "policy.html", policy=now, tried=tried, preview=found, openable=OPENABLE, days=DAYS,
+        request, "policy.html", policy=now, tried=tried, preview=found, openable=OPENABLE, days=DAYS, days_tried=days,
         opened={one.category for one in tried.graduated},
     )  # fmt: skip
 

@@ -54,11 +54,15 @@ def lines(reports: Sequence[Report]) -> list[Line]:
              lambda one: one.cost_usd_per_ticket),
         line("cost_resolution", lambda one: _number(one.cost_usd_per_resolution, "${:.4f}"),
              lambda one: one.cost_usd_per_resolution),
+        line("stale", lambda one: f"{_count(one.stale)} (${one.stale_cost_usd:.4f})", lambda one: one.stale_cost_share,
+             whole=1),
         line("csat", lambda one: _share(one.csat, one.ratings_good), lambda one: one.csat, whole=1),
     ]  # fmt: skip
 
 
 def _bars(figures: Sequence[Number | None], whole: float | None) -> tuple[float, ...]:
+    if all(figure is None for figure in figures):
+        return ()
     known = [float(figure or 0) for figure in figures]
     longest = whole or max(known, default=0)
     return tuple(round(100 * figure / longest, 2) for figure in known) if longest else ()
