@@ -109,7 +109,7 @@ async def _show(request: Request, session: Session) -> Response:
     console, given = console_of(request), request.query_params
     now = await Policies(console.pool, kept_s=0).policy(session.tenant)
     tried, found = now, None
-    days = int(given["days"]) if given.get("days") in map(str, DAYS) else DAYS[0]
+    days = int(given["days"]) if given.get("days", "") in map(str, DAYS) else DAYS[0]
     if "days" in given:
         try:
             events = await newest(console.client, session.tenant, datetime.now(UTC) - timedelta(days=days))
