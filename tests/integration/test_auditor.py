@@ -10,6 +10,7 @@ from agents import route
 from agents.graduation import BOUND_MAX
 from app.desk import autosend, graduation, store
 from app.desk.auditor import Auditor
+from app.desk.decisions import State
 from app.desk.projector import Projector
 from app.store.database import Pool
 from app.store.policies import Policies, create_tenant
@@ -20,6 +21,7 @@ from schemas.tickets import Category, Claim, Grounding, Route, TicketReceived, T
 from tests.events import ALONE, drafted, open_policy, received, verdict
 from tests.integration.test_graduation import later, reviewed
 from tests.integration.test_projector import Bus
+from tests.integration.test_sender import Desk, Office
 
 SUPPORTED = Grounding(claims=(Claim(text="Press Ctrl+P.", supported=True),))
 
@@ -67,6 +69,24 @@ async def test_a_record_that_breaks_a_promise_halts_its_tenant_alone(
     assert (await Policies(app_pool).policy(tenant)).halted
     assert await halted(app_pool, other) == ""
     assert (await store.audit_log(app_pool, tenant))[0].action == "sending_halted"
+
+
+async def test_after_its_halt_nothing_more_is_sent_by_itself(
+    topics: Bus, app_pool: Pool, pool: Pool, tenant: str
+) -> None:
+    """From the broken promise on the bus to the sender, with a reply that was due already."""
+    office = Office(topics, pool, app_pool)
+    first = at_the_door(tenant)
+    await topics.put(first, sent(first))
+    await topics.mirror()
+    assert (await office.reply()).state == "pending"
+    await topics.put(sent(at_the_door(tenant), verdict=verdict(stakes=("refund",))))
+    await Auditor(pool, topics.client).catch_up()
+    desk = Desk()
+    async with office.sending(desk):
+        reply = await office.until_reply("stale", "sent")
+    assert (reply.last_error, desk.sent) == ("sending is halted for the tenant", [])
+    assert (await office.seen()).state is State.WAITING
 
 
 async def test_what_the_tenant_allowed_does_not(topics: Bus, app_pool: Pool, pool: Pool, tenant: str) -> None:
