@@ -209,6 +209,8 @@ async def test_a_newer_message_while_the_reply_waits_keeps_it_from_going(office:
         ("update tenant set mode = 'draft' where tenant = $1", State.WAITING),
         ("insert into sending_halt (tenant, why, by) values ($1, 'a test', 'auditor')", State.WAITING),
         ("update graduation set state = 'closed' where tenant = $1", State.WAITING),
+        ("update graduation set category = 'billing' where tenant = $1", State.WAITING),
+        ("update graduation set locale = 'de' where tenant = $1", State.WAITING),
         ("update ticket set state = 'taken_over' where tenant = $1", State.TAKEN_OVER),
         ("insert into message (tenant, conversation_id, ticket_id, event_id, author, body, at)"
          " values ($1, 'c1', 't1', 'a' || $1, 'agent', 'I will look', now())", State.TAKEN_OVER),
@@ -216,7 +218,8 @@ async def test_a_newer_message_while_the_reply_waits_keeps_it_from_going(office:
          " customer_text, accepted_at, state) values ($1, 't0', 'c1', 'r', 's', 0, '', '', '', now(), 'escalated')",
          State.WAITING),
     ],
-    ids=["draft mode", "halted", "graduation closed", "taken over", "a human's reply", "the conversation is escalated"],
+    ids=["draft mode", "halted", "graduation closed", "another category open", "another locale open", "taken over",
+         "a human's reply", "the conversation is escalated"],
 )  # fmt: skip
 async def test_what_is_stale_by_then_goes_to_a_person(
     office: Office, postgres_owner: Execute, change: str, state: State
