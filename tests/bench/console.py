@@ -46,7 +46,7 @@ RESULTS = ROOT / "infra" / "docs" / "generated" / "console.json"
 TICKETS = 100_000
 SHARES = {"large": 0.6, "middle": 0.3, "small": 0.09, "tiny": 0.01}
 WATCHED = "large"
-REQUESTS, WARM_UP = 200, 10
+REQUESTS, WARM_UP = 200, 3
 SECONDS = 150.0  # for all pages together
 P95_MS_MAX = 100.0
 DEAD_LETTERS = 50
@@ -100,6 +100,7 @@ class Took:
     console: list[float] = field(default_factory=list)
     database: list[float] = field(default_factory=list)
     bytes_max: int = 0
+    failed: int = 0  # answered with an error, as a page does whose query takes longer than the console lets it
 
     def as_json(self) -> dict[str, Any]:
         p95 = _share(self.wall, 0.95)
@@ -107,7 +108,7 @@ class Took:
             "requests": len(self.wall), "wall_ms_p50": _share(self.wall, 0.5), "wall_ms_p95": p95,
             "console_cpu_ms_p50": _share(self.console, 0.5), "console_cpu_ms_p95": _share(self.console, 0.95),
             "database_cpu_ms_p50": _share(self.database, 0.5), "database_cpu_ms_p95": _share(self.database, 0.95),
-            "bytes_max": self.bytes_max, "meets_target": p95 < P95_MS_MAX,
+            "bytes_max": self.bytes_max, "failed": self.failed, "meets_target": p95 < P95_MS_MAX and not self.failed,
         }  # fmt: skip
 
 
@@ -233,21 +234,21 @@ async def _backends(url: str) -> list[int]:
 
 
 async def measure(client: httpx2.AsyncClient, clock: Clock, address: Callable[[int], str], seconds: float) -> Took:
-    """At most ``seconds``, and at least ten requests."""
+    """For ``seconds``, with one request at least."""
     took, ends_at = Took(), time.monotonic() + seconds
     for number in range(-WARM_UP, REQUESTS):
-        if number >= WARM_UP and time.monotonic() > ends_at:
+        if number > 0 and time.monotonic() > ends_at:
             break
         before, began = clock.read(), time.perf_counter()
         answer = await client.get(address(number))
         wall, after = (time.perf_counter() - began) * 1e3, clock.read()
-        if answer.status_code not in {200, 303}:
-            raise RuntimeError(f"{address(number)} answered {answer.status_code}: {answer.text[:500]}")
-        if number >= 0:
-            took.wall.append(wall)
-            took.console.append(after[0] - before[0])
-            took.database.append(after[1] - before[1])
-            took.bytes_max = max(took.bytes_max, len(answer.content))
+        if number < 0:
+            continue
+        took.failed += answer.status_code not in {200, 303}
+        took.wall.append(wall)
+        took.console.append(after[0] - before[0])
+        took.database.append(after[1] - before[1])
+        took.bytes_max = max(took.bytes_max, len(answer.content))
     return took
 
 
