@@ -201,10 +201,12 @@ async def runtime_pool(settings: Settings) -> AsyncIterator[database.Pool]:
 
 
 @asynccontextmanager
-async def tenant_pool(settings: Settings) -> AsyncIterator[database.Pool]:
+async def tenant_pool(
+    settings: Settings, *, statement_timeout_s: float = database.STATEMENT_TIMEOUT_S
+) -> AsyncIterator[database.Pool]:
     """Sees one tenant at a time."""
     async with AsyncExitStack() as stack:
-        yield await _pool(stack, settings, "deskstream_app", 2)
+        yield await _pool(stack, settings, "deskstream_app", 2, statement_timeout_s)
 
 
 @dataclass(frozen=True)
@@ -433,9 +435,14 @@ def _unheard(model: str, told: Told) -> None:
     """A command that makes a few calls has nobody who keeps limits."""
 
 
-async def _pool(stack: AsyncExitStack, settings: Settings, role: database.Role, connections_max: int) -> database.Pool:
+async def _pool(
+    stack: AsyncExitStack, settings: Settings, role: database.Role, connections_max: int,
+    statement_timeout_s: float = database.STATEMENT_TIMEOUT_S,
+) -> database.Pool:  # fmt: skip
     assert settings.database_url, "settings are resolved first"
-    pool = await database.connect(settings.database_url, role=role, connections_max=connections_max)
+    pool = await database.connect(
+        settings.database_url, role=role, connections_max=connections_max, statement_timeout_s=statement_timeout_s
+    )
     stack.push_async_callback(pool.close)
     return pool
 

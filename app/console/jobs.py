@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Generic, TypeVar
@@ -25,6 +26,7 @@ class Job(Generic[A, R]):
     began_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     result: R | None = None
     problem: str = ""
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def is_running(self) -> bool:
@@ -55,6 +57,12 @@ class Jobs(Generic[A, R]):
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    async def wait(self, tenant: str, at_most_s: float) -> None:
+        """Until the job that runs, if one does, has ended."""
+        if (job := self._kept.get(tenant)) is not None:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(job.ended.wait(), at_most_s)
+
     async def close(self) -> None:
         for task in self._tasks:
             task.cancel()
@@ -69,3 +77,4 @@ class Jobs(Generic[A, R]):
         finally:
             if job.is_running:  # a bug, which is raised in the task, or the end of this process
                 job.problem = "interrupted"
+            job.ended.set()

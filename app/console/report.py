@@ -11,12 +11,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.console.accounts import Session
+from app.console.jobs import Job
 from app.console.roles import Role
 from app.console.web import console_of, page, render
 from app.desk.report import SETTLED_DAYS, Report, report
+from app.store.database import Pool
 
 DAYS = (7, 30, 90)
 DAYS_SHOWN = 30
+# A workspace's tickets of months are counted for seconds: by a job, whose result is shown for a while.
+KEPT, PROBLEM_KEPT = timedelta(minutes=5), timedelta(seconds=5)
+WAIT_S = 0.3  # most workspaces' are counted by then, and their page comes whole
 NONE = "–"
 
 Number = int | float | Decimal
@@ -80,16 +85,34 @@ def _share(share: float | None, part: int) -> str:
     return NONE if share is None else f"{share * 100:.1f} % ({_count(part)})"
 
 
+async def counted(pool: Pool, tenant: str, days: int) -> tuple[Report, ...]:
+    """A job's work: the last ``days`` and those before them."""
+    now, length = datetime.now(UTC), timedelta(days=days)
+    return (
+        await report(pool, tenant, now - length, now, now=now),
+        await report(pool, tenant, now - 2 * length, now - length, now=now),
+    )
+
+
 async def _show(request: Request, session: Session) -> Response:
     given = request.query_params.get("days", "")
     days = int(given) if given in map(str, DAYS) else DAYS_SHOWN
-    pool, now, length = console_of(request).pool, datetime.now(UTC), timedelta(days=days)
-    current = await report(pool, session.tenant, now - length, now, now=now)
-    before = await report(pool, session.tenant, now - 2 * length, now - length, now=now)
+    jobs, now = console_of(request).reports, datetime.now(UTC)
+    job = jobs.of(session.tenant)
+    if job is None or (not job.is_running and not _is_fresh(job, days, now)):
+        jobs.start(session.tenant, days)
+        await jobs.wait(session.tenant, WAIT_S)
+        job = jobs.of(session.tenant)
+    assert job is not None, "one was started"
+    found = (job.result or ()) if job.asked == days else ()
     return render(
-        request, "report.html", lines=lines([current, before]), is_empty=not (current.tickets or before.tickets),
-        days=days, choices=DAYS, settled_days=SETTLED_DAYS,
+        request, "report.html", lines=lines(found), is_empty=not any(each.tickets for each in found), job=job,
+        is_running=job.is_running or job.asked != days, days=days, choices=DAYS, settled_days=SETTLED_DAYS,
     )  # fmt: skip
+
+
+def _is_fresh(job: Job[int, tuple[Report, ...]], days: int, now: datetime) -> bool:
+    return job.asked == days and now - job.began_at < (PROBLEM_KEPT if job.problem else KEPT)
 
 
 show = page(Role.VIEWER, _show)

@@ -22,8 +22,10 @@ from app.console.machines import Machines
 from app.console.oidc import Oidc
 from app.console.policy import newest
 from app.console.queue import read_counts
+from app.console.report import counted
 from app.console.roles import Role
 from app.console.web import Console
+from app.desk.report import REPORT_S_MAX
 from app.kafka.connection import client_options
 from app.kafka.late import LateSender
 from app.knowledge import gap_report
@@ -55,6 +57,12 @@ async def opened(settings: Settings) -> AsyncIterator[Starlette]:
         stack.push_async_callback(gaps.close)
         previews = Jobs(partial(_redrafts, settings))
         stack.push_async_callback(previews.close)
+        counting = await database.connect(
+            settings.database_url or "", connections_max=1, statement_timeout_s=REPORT_S_MAX
+        )
+        stack.push_async_callback(counting.close)
+        reports = Jobs(partial(counted, counting))
+        stack.push_async_callback(reports.close)
         own = guidelines.load(settings.guidelines_dir)
         oidc = _oidc(settings)
         if oidc is not None:
@@ -69,6 +77,7 @@ async def opened(settings: Settings) -> AsyncIterator[Starlette]:
                 client=client_options(settings),
                 gaps=gaps,
                 previews=previews,
+                reports=reports,
                 prompts=prompt_library(settings, own),
                 guidelines=own,
                 oidc=oidc,

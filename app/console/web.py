@@ -34,6 +34,7 @@ from app.store.database import Pool
 if TYPE_CHECKING:  # pages, which import this
     from app.console.gaps import Found
     from app.console.guidelines import Tried
+    from app.desk.report import Report
     from app.redraft import Redraft
 
 HERE = Path(__file__).parent
@@ -60,6 +61,7 @@ class Console:
     client: Mapping[str, Any]  # of the bus
     gaps: Jobs[None, tuple[Found, ...]]
     previews: Jobs[Tried, tuple[Redraft, ...]]
+    reports: Jobs[int, tuple[Report, ...]]
     prompts: PromptLibrary
     guidelines: Guidelines = field(default_factory=Guidelines)
     oidc: Oidc | None = None

@@ -12,6 +12,7 @@ from app.store.queries import query
 
 # A ticket that comes back within so many days was not resolved.
 SETTLED_DAYS = 7
+REPORT_S_MAX = 300.0  # a hundred thousand tickets of a tenant take some seconds, millions minutes
 MEDIAN_DIGITS = 9  # beyond them, a mean of two depends on who reckons it
 
 

@@ -28,6 +28,7 @@ SETTING = "DATABASE_URL"
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 0x6465736B  # any number that nobody else locks
 _CONNECT_TIMEOUT_S = 10.0
+STATEMENT_TIMEOUT_S = 30.0
 
 _AWAY = (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.TooManyConnectionsError,
          asyncpg.CannotConnectNowError, asyncpg.AdminShutdownError, asyncpg.CrashShutdownError)  # fmt: skip
@@ -96,7 +97,11 @@ class Pool:
 
 
 async def connect(
-    url: str, *, role: Role = "deskstream_app", connections_max: int = 10, statement_timeout_s: float = 30.0
+    url: str,
+    *,
+    role: Role = "deskstream_app",
+    connections_max: int = 10,
+    statement_timeout_s: float = STATEMENT_TIMEOUT_S,
 ) -> Pool:
     """A pool on a migrated database. Raises PermanentError("not_migrated") on one that is not."""
     place = address(url)

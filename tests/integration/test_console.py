@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 
 import httpx2
 import pytest
 
 from agents.contract import PermanentError
+from app.console import report
 from app.console.accounts import FAILURES_MAX, Accounts, Session, SignInRefused
 from app.console.application import application
+from app.console.jobs import Jobs
 from app.console.machines import Machines
 from app.console.roles import Role, Scope
+from app.desk.report import Report
 from app.store.database import Pool
 from tests.console_site import console, new_tenant
 from tests.waiting import add_ticket
@@ -225,6 +230,37 @@ async def test_nothing_on_a_page_runs_inline(
         assert "'unsafe" not in policy
         assert "script-src 'self';" in policy
         assert not re.search(r"<script(?![^>]*src=)|<style|\sstyle=|\son\w+=|javascript:", answer.text), place
+
+
+async def test_a_report_that_takes_long_is_waited_for_and_then_kept(
+    accounts: Accounts, tenant: str, app_pool: Pool, pool: Pool
+) -> None:
+    """The page asks again until it is counted; whoever looks again within minutes has it counted no second time."""
+    counted, may_end = [], asyncio.Event()
+
+    async def count(tenant: str, days: int) -> tuple[Report, ...]:
+        counted.append(days)
+        await may_end.wait()
+        return await report.counted(app_pool, tenant, days)
+
+    jobs = Jobs(count)
+    transport = httpx2.ASGITransport(application(replace(console(app_pool, pool), reports=jobs)))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://console.test") as browser:
+        await _sign_in(browser, await _session(accounts, tenant))
+        for _ in range(2):
+            page = (await browser.get("/report?days=7")).text
+            assert 'hx-trigger="every 1s"' in page
+            assert "<table" not in page
+        may_end.set()
+        await jobs.wait(tenant, 10.0)
+        for _ in range(2):
+            page = (await browser.get("/report?days=7")).text
+            assert "hx-trigger" not in page
+            assert "<table" in page
+        assert counted == [7]
+        await browser.get("/report?days=30")
+        assert counted == [7, 30]
+    await jobs.close()
 
 
 @pytest.mark.parametrize(
