@@ -1,4 +1,6 @@
-"""The outbox as a sender sees it. A claim is a lease: what its sender does not finish in time another takes over."""
+"""The outbox as a sender sees it. A claim is a lease: what is not finished in time is claimed again, by any sender, and
+whoever holds the claim before changes nothing any more, though it be the same process.
+"""
 
 from __future__ import annotations
 
@@ -37,6 +39,7 @@ class Stale:
 @dataclass(frozen=True)
 class Claimed:
     outgoing: Outgoing
+    claim: UUID  # its own each time
     partition: int  # of its conversation in tickets.raw
     attempts: int
     age_s: float  # since the decision, or the routed event, that it follows from
@@ -49,60 +52,64 @@ class Outbox:
     def __init__(self, runtime: Pool, app: Pool) -> None:
         self._runtime = runtime
         self._app = app
-        self._sender = uuid4()
 
     async def claim(self, limit: int, *, lease_s: float, settled_s: float) -> list[Claimed]:
         """``settled_s``: so long after an attempt began it is seen whether it landed."""
-        rows = await self._runtime.fetch(query("desk/claim_replies"), self._sender, limit, lease_s, settled_s)
-        return [_claimed(dict(row)) for row in rows]
+        claim = uuid4()
+        rows = await self._runtime.fetch(query("desk/claim_replies"), claim, limit, lease_s, settled_s)
+        return [_claimed(dict(row), claim) for row in rows]
 
     async def projected(self) -> dict[int, int]:
         """How far the tables have tickets.raw: partition to next offset."""
         rows = await self._runtime.fetch(query("desk/offsets"), NAME)
         return {row["partition"]: row["next_offset"] for row in rows if row["topic_id"] == DOOR}
 
-    async def begin(self, reply: Outgoing, *, within_s: float) -> Stale | bool:
+    async def begin(self, claimed: Claimed, *, within_s: float) -> Stale | bool:
         """The last look. True: it may be sent, and is in doubt from now on. False: the claim is gone, or ends too
         soon."""
+        reply = claimed.outgoing
         async with self._app.transaction(reply.tenant) as connection:
             why: str | None = await connection.fetchval(query("desk/why_stale"), reply.tenant, reply.reply_id)
             if why is not None:
                 return Stale(*_WHY[why])
             began = await connection.fetchval(
-                query("desk/begin_reply"), reply.tenant, reply.reply_id, self._sender, within_s
+                query("desk/begin_reply"), reply.tenant, reply.reply_id, claimed.claim, within_s
             )
         return bool(began)
 
     async def sent(self, reply: Outgoing, remote_id: str) -> None:
         await self._runtime.fetch(query("desk/reply_sent"), reply.tenant, reply.reply_id, remote_id, "sender")
 
-    async def later(self, reply: Outgoing, why: str, *, in_s: float, did_not_land: bool) -> None:
+    async def later(self, claimed: Claimed, why: str, *, in_s: float, did_not_land: bool) -> None:
         await self._runtime.fetch(
-            query("desk/reply_later"), reply.reply_id, self._sender, _storable(why), in_s, did_not_land
+            query("desk/reply_later"), claimed.outgoing.reply_id, claimed.claim, _storable(why), in_s, did_not_land
         )
 
-    async def stale(self, reply: Outgoing, stale: Stale) -> None:
-        await self._end(reply.reply_id, "stale", stale.why, stale.then)
+    async def stale(self, claimed: Claimed, stale: Stale) -> None:
+        await self._end(claimed, "stale", stale.why, stale.then)
 
-    async def failed(self, reply: Outgoing, why: str) -> None:
+    async def failed(self, claimed: Claimed, why: str) -> None:
         """It did not land; a person decides anew."""
-        await self._end(reply.reply_id, "failed", f"could not be sent: {why}", State.WAITING)
+        await self._end(claimed, "failed", f"could not be sent: {why}", State.WAITING)
 
-    async def unknown(self, reply: Outgoing, why: str) -> None:
-        await self._end(reply.reply_id, "unknown", f"may have been sent: {why}", State.UNKNOWN)
+    async def unknown(self, claimed: Claimed, why: str) -> None:
+        await self._end(claimed, "unknown", f"may have been sent: {why}", State.UNKNOWN)
 
-    async def _end(self, reply_id: UUID, outcome: str, why: str, then: State) -> None:
-        await self._runtime.fetch(query("desk/reply_ended"), reply_id, self._sender, outcome, _storable(why), then)
+    async def _end(self, claimed: Claimed, outcome: str, why: str, then: State) -> None:
+        await self._runtime.fetch(
+            query("desk/reply_ended"), claimed.outgoing.reply_id, claimed.claim, outcome, _storable(why), then
+        )
 
 
-def _claimed(row: Mapping[str, Any]) -> Claimed:
+def _claimed(row: Mapping[str, Any], claim: UUID) -> Claimed:
     # The driver's own kind of UUID is one that not every encoder knows.
     return Claimed(
         Outgoing(
             reply_id=UUID(int=row["reply_id"].int), tenant=row["tenant"], ticket_id=row["ticket_id"],
             conversation_id=row["conversation_id"], channel=row["channel"], body=row["body"],
         ),
-        partition=row["partition"], attempts=row["attempts"], age_s=row["age_s"], doubted_s=row["doubted_s"],
+        claim=claim, partition=row["partition"], attempts=row["attempts"], age_s=row["age_s"],
+        doubted_s=row["doubted_s"],
     )  # fmt: skip
 
 

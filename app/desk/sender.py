@@ -31,7 +31,8 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Pace:
-    """``timeout_s``: a request to the desk ends within it. ``lease_s``: a claim; longer than all steps of a reply."""
+    """``timeout_s``: a request to the desk ends within it. ``lease_s``: a claim; longer than all steps of a reply, or
+    two work at it in vain."""
 
     at_once: int = 16
     timeout_s: float = 15.0
@@ -45,6 +46,11 @@ class Pace:
     look_first_after_s: float = 30.0
     doubt_s_max: float = 900.0  # the desk does not say: unknown
     attempts_max: int = 100
+
+    def __post_init__(self) -> None:
+        steps_s = self.door_s_max + 2 * self.timeout_s  # it is looked up, the tables are waited for, it is sent
+        if self.lease_s <= steps_s:
+            raise ValueError(f"a claim of {self.lease_s} s is not longer than the {steps_s} s that a reply may take")
 
 
 class Sender:
@@ -136,12 +142,12 @@ class Sender:
                 return "found"
         looked_at = time.monotonic()
         if not await door.has_passed(claimed.partition, within_s=self._pace.door_s_max):
-            await outbox.later(reply, "the tables are behind", in_s=self._pace.backoff_s, did_not_land=True)
+            await outbox.later(claimed, "the tables are behind", in_s=self._pace.backoff_s, did_not_land=True)
             return "later"
         asked_at = time.monotonic()
-        begun = await outbox.begin(reply, within_s=self._pace.timeout_s)
+        begun = await outbox.begin(claimed, within_s=self._pace.timeout_s)
         if isinstance(begun, Stale):
-            await outbox.stale(reply, begun)
+            await outbox.stale(claimed, begun)
             return "stale"
         # A process that was frozen after it asked may have lost its claim since.
         if not begun or time.monotonic() - asked_at > self._pace.timeout_s:
@@ -164,11 +170,9 @@ class Sender:
 
     async def _in_doubt(self, claimed: Claimed, why: str) -> str:
         if self._adapter.settle_s is None or (claimed.doubted_s or claimed.age_s) > self._pace.doubt_s_max:
-            await self._outbox.unknown(claimed.outgoing, why)
+            await self._outbox.unknown(claimed, why)
             return "unknown"
-        await self._outbox.later(
-            claimed.outgoing, why, in_s=self._backoff_s(claimed), did_not_land=claimed.doubted_s is None
-        )
+        await self._outbox.later(claimed, why, in_s=self._backoff_s(claimed), did_not_land=claimed.doubted_s is None)
         return "later"
 
     async def _send(self, claimed: Claimed) -> str:
@@ -176,14 +180,14 @@ class Sender:
         try:
             remote_id = await self._adapter.send(reply)
         except Refused as error:
-            await outbox.failed(reply, str(error))
+            await outbox.failed(claimed, str(error))
             return "failed"
         except NotNow as error:
             return await self._not_now(claimed, error)
         except Unsure as error:
             self._on_step("answered")
             # In doubt as it is: claimed again once the desk must show it.
-            await outbox.later(reply, str(error), in_s=self._adapter.settle_s or 0.0, did_not_land=False)
+            await outbox.later(claimed, str(error), in_s=self._adapter.settle_s or 0.0, did_not_land=False)
             return "later"
         self._on_step("answered")
         await outbox.sent(reply, remote_id)
@@ -191,12 +195,12 @@ class Sender:
 
     async def _not_now(self, claimed: Claimed, error: NotNow) -> str:
         if claimed.attempts >= self._pace.attempts_max:
-            await self._outbox.failed(claimed.outgoing, str(error))
+            await self._outbox.failed(claimed, str(error))
             return "failed"
         if error.retry_after_s is not None:
             self._not_before = max(self._not_before, time.monotonic() + error.retry_after_s)
         in_s = max(error.retry_after_s or 0.0, self._backoff_s(claimed))
-        await self._outbox.later(claimed.outgoing, str(error), in_s=in_s, did_not_land=True)
+        await self._outbox.later(claimed, str(error), in_s=in_s, did_not_land=True)
         return "later"
 
     def _backoff_s(self, claimed: Claimed) -> float:

@@ -23,7 +23,8 @@ from app.verify.desk import SECRET
 from app.wiring import configure_log
 
 PACE = Pace(
-    at_once=16, timeout_s=0.6, lease_s=6.0, poll_s=0.1, backoff_s=0.1, backoff_s_max=1.0, look_first_after_s=5.0
+    at_once=16, timeout_s=0.6, lease_s=6.0, poll_s=0.1, door_s_max=3.0, backoff_s=0.1, backoff_s_max=1.0,
+    look_first_after_s=5.0,
 )  # fmt: skip
 # Longer than the failing desk takes to show what it accepted, on a machine that is busy, too.
 SETTLE_S = 8.0

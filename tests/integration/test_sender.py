@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -31,7 +32,7 @@ from schemas.tickets import Route
 from tests.integration.test_projector import Bus
 
 SOON = Pace(
-    timeout_s=0.3, lease_s=1.0, poll_s=0.02, backoff_s=0.05, door_s_max=5.0, look_first_after_s=3_600.0
+    timeout_s=0.3, lease_s=1.0, poll_s=0.02, backoff_s=0.05, door_s_max=0.3, look_first_after_s=3_600.0
 )  # fmt: skip
 WAIT_S_MAX = 20.0
 
@@ -314,7 +315,7 @@ async def test_a_reply_that_is_old_when_it_is_first_tried_is_looked_up(office: O
     """A restored database has forgotten what was sent after its backup."""
     await office.routed()
     desk = Desk(landed="r3")
-    async with office.sending(desk, Pace(timeout_s=0.3, lease_s=1.0, poll_s=0.02, look_first_after_s=0.0)):
+    async with office.sending(desk, replace(SOON, look_first_after_s=0.0)):
         reply = await office.until_reply("sent")
     assert (reply.remote_id, desk.sent) == ("r3", [])
 
@@ -341,7 +342,22 @@ async def test_a_claim_that_ran_out_sends_nothing(office: Office) -> None:
     await office.routed()
     outbox = Outbox(office.pool, office.app_pool)
     (claimed,) = await outbox.claim(1, lease_s=0.2, settled_s=0.0)
-    assert await outbox.begin(claimed.outgoing, within_s=0.3) is False
+    assert await outbox.begin(claimed, within_s=0.3) is False
+
+
+async def test_whoever_lost_a_claim_takes_no_doubt_away(office: Office) -> None:
+    """Else the reply is sent again while the request of its next claim is still on its way, though the same process has
+    both claims."""
+    await office.routed()
+    outbox = Outbox(office.pool, office.app_pool)
+    (lost,) = await outbox.claim(1, lease_s=0.0, settled_s=60.0)
+    (held,) = await outbox.claim(1, lease_s=60.0, settled_s=60.0)
+    assert await outbox.begin(held, within_s=0.3) is True
+    await outbox.later(lost, "the tables are behind", in_s=0.0, did_not_land=True)
+    await outbox.failed(lost, "the desk says no")
+    assert await outbox.begin(lost, within_s=0.3) is False
+    assert (await office.reply()).state == "claimed"
+    assert await outbox.claim(1, lease_s=60.0, settled_s=60.0) == []
 
 
 async def test_two_senders_never_have_the_same_reply(office: Office) -> None:
