@@ -12,7 +12,7 @@ import gc
 import math
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -430,6 +430,10 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has
 
         await self._carry(take_over())
 
-    async def _carry(self, work: Any) -> None:
-        task = self._worker._tasks.create_task(work)
+    async def _carry(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            task = self._worker._tasks.create_task(work)
+        except RuntimeError:  # the worker's tasks have ended meanwhile, so there is nothing to take or to let go
+            work.close()
+            return
         await asyncio.wait([task])
