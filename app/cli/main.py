@@ -187,11 +187,7 @@ def auditor() -> None:
     from app.desk.serve import audit
 
     async def work() -> None:
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
-        await audit(shared.resolved(("kafka_bootstrap", "database_url")), stop)
+        await audit(shared.resolved(("kafka_bootstrap", "database_url")), _stopped_by_signals())
 
     shared.run(work())
 

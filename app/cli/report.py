@@ -54,19 +54,16 @@ def _compare(told: Report, recounted: Report) -> None:
 
 async def _read(settings: Settings, tenant: str, now: datetime, days: int, recounts: bool) -> dict[str, Report]:
     from app.desk.recount import recount
-    from app.desk.report import REPORT_S_MAX, report
+    from app.desk.report import REPORT_S_MAX, against_before
     from app.kafka.connection import client_options
     from app.wiring import tenant_policy, tenant_pool
 
     await tenant_policy(settings, tenant)  # a name that is misspelt has no tickets either
-    length = timedelta(days=days)
     async with tenant_pool(settings, statement_timeout_s=REPORT_S_MAX) as pool:
-        found = {
-            "now": await report(pool, tenant, now - length, now, now=now),
-            "before": await report(pool, tenant, now - 2 * length, now - length, now=now),
-        }
+        current, before = await against_before(pool, tenant, days, now=now)
+    found = {"now": current, "before": before}
     if recounts:
-        found["recounted"] = await recount(client_options(settings), tenant, now - length, now, now=now)
+        found["recounted"] = await recount(client_options(settings), tenant, now - timedelta(days=days), now, now=now)
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -74,6 +74,15 @@ async def report(pool: Pool, tenant: str, since: datetime, until: datetime, *, n
     assert row is not None, "it is one row"
     median_s = row["review_s_median"]
     return Report(**{**row, "review_s_median": None if median_s is None else round(median_s, MEDIAN_DIGITS)})
+
+
+async def against_before(pool: Pool, tenant: str, days: int, *, now: datetime) -> tuple[Report, Report]:
+    """Of the last ``days``, and of as many before them."""
+    length = timedelta(days=days)
+    return (
+        await report(pool, tenant, now - length, now, now=now),
+        await report(pool, tenant, now - 2 * length, now - length, now=now),
+    )
 
 
 def _share(part: int, of: int) -> float | None:
