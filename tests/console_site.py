@@ -21,7 +21,7 @@ from app.console.live import Counts
 from app.console.machines import Machines
 from app.console.oidc import Oidc
 from app.console.queue import read_counts
-from app.console.report import counted
+from app.console.report import counted, jobs_of
 from app.console.roles import Role
 from app.console.web import Console
 from app.embedded.server import free_port
@@ -62,7 +62,7 @@ def console(
     return Console(
         pool=pool, runtime=runtime, accounts=Accounts(pool), machines=Machines(pool),
         counts=Counts(partial(read_counts, pool)), client=client or {}, gaps=Jobs(partial(found, find or _no_gaps)),
-        previews=Jobs(redraft or _no_redrafts), reports=Jobs(partial(counted, pool)),
+        previews=Jobs(redraft or _no_redrafts), reports=jobs_of(partial(counted, pool)),
         prompts=PromptLibrary(cache_control=True, json_schema=True), oidc=oidc,
     )  # fmt: skip
 

@@ -30,7 +30,7 @@ class Job(Generic[A, R]):
 
     @property
     def is_running(self) -> bool:
-        return self.result is None and not self.problem
+        return not self.ended.is_set()
 
 
 class Jobs(Generic[A, R]):
@@ -75,6 +75,6 @@ class Jobs(Generic[A, R]):
         except (KafkaError, TransientError, PermanentError, TimeoutError) as error:
             job.problem = str(error) or type(error).__name__
         finally:
-            if job.is_running:  # a bug, which is raised in the task, or the end of this process
+            if job.result is None and not job.problem:  # a bug, which is raised in the task, or the end of this process
                 job.problem = "interrupted"
             job.ended.set()

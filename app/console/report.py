@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.console.accounts import Session
-from app.console.jobs import Job
+from app.console.jobs import Job, Jobs
 from app.console.roles import Role
 from app.console.web import console_of, page, render
-from app.desk.report import SETTLED_DAYS, Report, report
+from app.desk.report import SETTLED_DAYS, Report, against_before
 from app.store.database import Pool
 
 DAYS = (7, 30, 90)
@@ -25,6 +26,8 @@ WAIT_S = 0.3  # most workspaces' are counted by then, and their page comes whole
 NONE = "–"
 
 Number = int | float | Decimal
+Reports = Jobs[None, tuple[Report, ...]]
+Count = Callable[[str, int], Awaitable[tuple[Report, ...]]]  # of a workspace, for so many days
 
 
 @dataclass(frozen=True)
@@ -85,34 +88,39 @@ def _share(share: float | None, part: int) -> str:
     return NONE if share is None else f"{share * 100:.1f} % ({_count(part)})"
 
 
+def jobs_of(count: Count) -> Mapping[int, Reports]:
+    """For each of DAYS jobs of its own: whoever looks at another one takes nobody's away."""
+    return {days: Jobs(partial(_counted, count, days)) for days in DAYS}
+
+
+async def _counted(count: Count, days: int, tenant: str, _: None) -> tuple[Report, ...]:
+    """A job's work."""
+    return await count(tenant, days)
+
+
 async def counted(pool: Pool, tenant: str, days: int) -> tuple[Report, ...]:
-    """A job's work: the last ``days`` and those before them."""
-    now, length = datetime.now(UTC), timedelta(days=days)
-    return (
-        await report(pool, tenant, now - length, now, now=now),
-        await report(pool, tenant, now - 2 * length, now - length, now=now),
-    )
+    return await against_before(pool, tenant, days, now=datetime.now(UTC))
 
 
 async def _show(request: Request, session: Session) -> Response:
     given = request.query_params.get("days", "")
     days = int(given) if given in map(str, DAYS) else DAYS_SHOWN
-    jobs, now = console_of(request).reports, datetime.now(UTC)
+    jobs = console_of(request).reports[days]
     job = jobs.of(session.tenant)
-    if job is None or (not job.is_running and not _is_fresh(job, days, now)):
-        jobs.start(session.tenant, days)
+    if job is None or (not job.is_running and not _is_fresh(job)):
+        jobs.start(session.tenant, None)
         await jobs.wait(session.tenant, WAIT_S)
         job = jobs.of(session.tenant)
     assert job is not None, "one was started"
-    found = (job.result or ()) if job.asked == days else ()
+    found = job.result or ()
     return render(
         request, "report.html", lines=lines(found), is_empty=not any(each.tickets for each in found), job=job,
-        is_running=job.is_running or job.asked != days, days=days, choices=DAYS, settled_days=SETTLED_DAYS,
+        days=days, choices=DAYS, settled_days=SETTLED_DAYS,
     )  # fmt: skip
 
 
-def _is_fresh(job: Job[int, tuple[Report, ...]], days: int, now: datetime) -> bool:
-    return job.asked == days and now - job.began_at < (PROBLEM_KEPT if job.problem else KEPT)
+def _is_fresh(job: Job[None, tuple[Report, ...]]) -> bool:
+    return datetime.now(UTC) - job.began_at < (PROBLEM_KEPT if job.problem else KEPT)
 
 
 show = page(Role.VIEWER, _show)

@@ -22,7 +22,7 @@ from app.console.machines import Machines
 from app.console.oidc import Oidc
 from app.console.policy import newest
 from app.console.queue import read_counts
-from app.console.report import counted
+from app.console.report import counted, jobs_of
 from app.console.roles import Role
 from app.console.web import Console
 from app.desk.report import REPORT_S_MAX
@@ -61,8 +61,9 @@ async def opened(settings: Settings) -> AsyncIterator[Starlette]:
             settings.database_url or "", connections_max=1, statement_timeout_s=REPORT_S_MAX
         )
         stack.push_async_callback(counting.close)
-        reports = Jobs(partial(counted, counting))
-        stack.push_async_callback(reports.close)
+        reports = jobs_of(partial(counted, counting))
+        for each in reports.values():
+            stack.push_async_callback(each.close)
         own = guidelines.load(settings.guidelines_dir)
         oidc = _oidc(settings)
         if oidc is not None:

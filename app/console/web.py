@@ -61,7 +61,7 @@ class Console:
     client: Mapping[str, Any]  # of the bus
     gaps: Jobs[None, tuple[Found, ...]]
     previews: Jobs[Tried, tuple[Redraft, ...]]
-    reports: Jobs[int, tuple[Report, ...]]
+    reports: Mapping[int, Jobs[None, tuple[Report, ...]]]  # by days
     prompts: PromptLibrary
     guidelines: Guidelines = field(default_factory=Guidelines)
     oidc: Oidc | None = None

@@ -15,7 +15,6 @@ from agents.contract import PermanentError
 from app.console import report
 from app.console.accounts import FAILURES_MAX, Accounts, Session, SignInRefused
 from app.console.application import application
-from app.console.jobs import Jobs
 from app.console.machines import Machines
 from app.console.roles import Role, Scope
 from app.desk.report import Report
@@ -243,7 +242,7 @@ async def test_a_report_that_takes_long_is_waited_for_and_then_kept(
         await may_end.wait()
         return await report.counted(app_pool, tenant, days)
 
-    jobs = Jobs(count)
+    jobs = report.jobs_of(count)
     transport = httpx2.ASGITransport(application(replace(console(app_pool, pool), reports=jobs)))
     async with httpx2.AsyncClient(transport=transport, base_url="http://console.test") as browser:
         await _sign_in(browser, await _session(accounts, tenant))
@@ -252,7 +251,7 @@ async def test_a_report_that_takes_long_is_waited_for_and_then_kept(
             assert 'hx-trigger="every 1s"' in page
             assert "<table" not in page
         may_end.set()
-        await jobs.wait(tenant, 10.0)
+        await jobs[7].wait(tenant, 10.0)
         for _ in range(2):
             page = (await browser.get("/report?days=7")).text
             assert "hx-trigger" not in page
@@ -260,7 +259,10 @@ async def test_a_report_that_takes_long_is_waited_for_and_then_kept(
         assert counted == [7]
         await browser.get("/report?days=30")
         assert counted == [7, 30]
-    await jobs.close()
+        await browser.get("/report?days=7")
+        assert counted == [7, 30]
+    for each in jobs.values():
+        await each.close()
 
 
 @pytest.mark.parametrize(
