@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any, Literal, Self
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -16,10 +16,13 @@ from app.console.machines import Machine
 from app.console.queue import ROWS, Filter, read_cursor, rows_of, written
 from app.console.roles import Scope
 from app.console.web import Endpoint, console_of, limited_body
-from app.desk import store
+from app.desk import feedback, store
 from app.desk.decisions import Action, Choice
+from schemas.reviews import Decision
 
-_STATUS = {"no_ticket": 404, "too_late": 409, "decided": 409, "changed": 409, "taken": 409}
+_STATUS = {
+    "no_ticket": 404, "too_late": 409, "decided": 409, "changed": 409, "taken": 409, "answered": 409, "not_sent": 409,
+}  # fmt: skip
 
 Handler = Callable[[Request, Machine], Awaitable[Any]]
 
@@ -35,6 +38,24 @@ class Asked(BaseModel):
     reply: str = ""
     reason: str = ""
     wording_only: bool = False
+
+
+class Told(BaseModel):
+    """What a help desk saw after a reply: the customer rated it, or the ticket was opened again there."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ticket_id: str = Field(min_length=1, max_length=200)
+    kind: Literal[Decision.REOPENED, Decision.RATED]
+    rating: Annotated[int, Field(ge=1, le=5)] | None = None
+    reason: str = ""
+    by: str = Field(default="", max_length=200, description="who rated or opened it, as the help desk names them")
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        if (self.kind is Decision.RATED) != (self.rating is not None):
+            raise ValueError("rating: 1 to 5 with kind rated, and only there")
+        return self
 
 
 def answer(needs: Scope, handler: Handler) -> Endpoint:
@@ -77,6 +98,17 @@ async def _decide(request: Request, machine: Machine) -> Any:
     )
 
 
+async def _feedback(request: Request, machine: Machine) -> Any:
+    """``kept`` is false where the same rating was told before."""
+    told = Told.model_validate_json(await limited_body(request))
+    pool, actor = console_of(request).pool, told.by or f"token {machine.name}"
+    if told.rating is None:
+        await feedback.reopen(pool, machine.tenant, told.ticket_id, actor, told.reason or "in the help desk")
+        return {"kept": True}
+    kept = await feedback.rate(pool, machine.tenant, told.ticket_id, actor, told.rating, reason=told.reason)
+    return {"kept": kept is not None}
+
+
 async def _audit(request: Request, machine: Machine) -> Any:
     """``before``: the id of the last row of the page before."""
     before = request.query_params.get("before", "")
@@ -98,4 +130,5 @@ def _plain(value: Any) -> Any:
 tickets = answer(Scope.READ, _tickets)
 ticket = answer(Scope.READ, _ticket)
 decide = answer(Scope.DECIDE, _decide)
+tell = answer(Scope.FEEDBACK, _feedback)
 audit = answer(Scope.AUDIT, _audit)

@@ -22,6 +22,7 @@ ROUTES = (
     Route("/ticket", ticket.show),
     Route("/decide", ticket.decide, methods=["POST"]),
     Route("/undo", ticket.undo, methods=["POST"]),
+    Route("/reopen", ticket.reopen, methods=["POST"]),
     Route("/settle", ticket.settle, methods=["POST"]),
     Route("/diff", ticket.diff, methods=["POST"]),
     Route("/lease", ticket.lease, methods=["POST"]),
@@ -51,6 +52,7 @@ ROUTES = (
     Route("/api/tickets", api.tickets),
     Route("/api/ticket", api.ticket),
     Route("/api/decisions", api.decide, methods=["POST"]),
+    Route("/api/feedback", api.tell, methods=["POST"]),
     Route("/api/audit", api.audit),
 )
 

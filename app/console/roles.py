@@ -22,4 +22,5 @@ class Scope(StrEnum):
 
     READ = "tickets:read"
     DECIDE = "tickets:decide"
+    FEEDBACK = "feedback:write"
     AUDIT = "audit:read"

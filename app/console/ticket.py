@@ -15,8 +15,8 @@ from app.console.queue import Filter, Undoable, read_cursor, rows_of, ticket_url
 from app.console.roles import Role
 from app.console.sources import linked
 from app.console.web import console_of, form, page, render, see_other
-from app.desk import store
-from app.desk.decisions import Action, Choice, word_diff
+from app.desk import feedback, store
+from app.desk.decisions import Action, Choice, State, word_diff
 from app.desk.store import LEASE_S, OPEN, UNDO_S, TicketView
 
 # Colleagues' tickets are passed over; with more people than this at work, one more look at the queue helps.
@@ -43,6 +43,7 @@ async def _page(
         request, "ticket.html", status=409 if problem else 200, view=view, problem=problem, typed=typed,
         sentences=linked(view.draft_body, view.passages, view.citations, view.grounding),
         claims=_claims(view), holder=holder, is_mine=can_decide and holder == session.user.actor,
+        can_reopen=session.user.role.may(Role.REVIEWER) and view.state is State.SENT,
         chosen=chosen, at=given.get("at", ""), undo=Undoable.of(given),
         renewed_every_s=LEASE_RENEWED_EVERY_S,
     )  # fmt: skip
@@ -121,6 +122,18 @@ async def _settle(request: Request, session: Session) -> Response:
     return see_other(f"/ticket?{Filter.of(sent).query(id=ticket_id, at=sent.get('at', ''))}")
 
 
+async def _reopen(request: Request, session: Session) -> Response:
+    console, sent = console_of(request), await form(request)
+    ticket_id = sent.get("id", "")
+    try:
+        await feedback.reopen(console.pool, session.tenant, ticket_id, session.user.actor, sent.get("reason", ""))
+    except PermanentError as error:
+        if error.reason == "no_ticket":
+            raise
+        return await _page(request, session, ticket_id, problem=error.reason)
+    return see_other(f"/ticket?{Filter.of(sent).query(id=ticket_id, at=sent.get('at', ''))}")
+
+
 async def _diff(request: Request, session: Session) -> Response:
     """While somebody types."""
     sent = await form(request)
@@ -145,6 +158,7 @@ show = page(Role.VIEWER, _show)
 next_one = page(Role.VIEWER, _next)
 decide = page(Role.REVIEWER, _decide)
 undo = page(Role.REVIEWER, _undone)
+reopen = page(Role.REVIEWER, _reopen)
 settle = page(Role.REVIEWER, _settle)
 diff = page(Role.REVIEWER, _diff)
 lease = page(Role.REVIEWER, _lease)

@@ -81,12 +81,14 @@ class Choice:
     wording_only: bool = False  # the person says so of an edit
 
 
-def check(choice: Choice, state: State, draft_event_id: str) -> None:
-    """Raises PermanentError: decided, changed, no_reply, no_reason, too_long."""
+def check(choice: Choice, state: State, draft_event_id: str, *, is_answered: bool = False) -> None:
+    """Raises PermanentError: decided, changed, answered, no_reply, no_reason, too_long."""
     if state not in _ALLOWED[choice.action]:
         raise PermanentError("decided", f"the ticket is {state}: it cannot be {choice.action} now; load it again")
     if choice.draft_event_id != draft_event_id:
         raise PermanentError("changed", "the ticket has changed since it was shown: load it again")
+    if choice.action is Action.APPROVED and is_answered:
+        raise PermanentError("answered", "this reply was sent already: edit it, or take the ticket over")
     if choice.action in (Action.APPROVED, Action.EDITED) and not draft_event_id:
         raise PermanentError("no_reply", "there is no draft yet: wait for it, or take the ticket over")
     if choice.action is Action.EDITED and not choice.reply.strip():

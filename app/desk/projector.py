@@ -91,13 +91,14 @@ class Projector:
         for number, level in enumerate(LEVELS):
             mine = [source for source in polled if source.topic in level]
             if mine and number:
-                await self._read_up_to_now(consumer, LEVELS[number - 1], {source.partition for source in mine})
+                earlier = [topic for level in LEVELS[:number] for topic in level]
+                await self._read_up_to_now(consumer, earlier, {source.partition for source in mine})
             for source in mine:
                 # Of a partition, no later record has been polled since.
                 await self._apply(source, polled[source], polled[source][-1].offset + 1)
 
-    async def _read_up_to_now(self, consumer: AIOKafkaConsumer, level: Sequence[str], partitions: set[int]) -> None:
-        ends = await consumer.end_offsets([TopicPartition(topic, number) for topic in level for number in partitions])
+    async def _read_up_to_now(self, consumer: AIOKafkaConsumer, topics: Sequence[str], partitions: set[int]) -> None:
+        ends = await consumer.end_offsets([TopicPartition(topic, number) for topic in topics for number in partitions])
         async with asyncio.timeout(BEFORE_S_MAX):
             while behind := [source for source, end in ends.items() if await consumer.position(source) < end]:
                 await self._take(consumer, await consumer.getmany(*behind, timeout_ms=POLL_MS))

@@ -86,7 +86,7 @@ def counted(facts: Facts, since: datetime, until: datetime, *, now: datetime) ->
     given = [one for one in opinions if since <= one.decided_at < until]
     reviews = [one for one in given if one.decision in _VERDICTS]
     times = [one.review_s for one in reviews if one.review_s is not None]
-    ratings = [one.rating for one in given if one.decision is Decision.RATED and one.rating is not None]
+    ratings = _last_ratings(facts, since, until)
     return Report(
         tickets=len(own),
         resolved=len(resolved),
@@ -103,6 +103,17 @@ def counted(facts: Facts, since: datetime, until: datetime, *, now: datetime) ->
         stale=len(stale),
         stale_cost_usd=_cost_usd(facts, stale),
     )
+
+
+def _last_ratings(facts: Facts, since: datetime, until: datetime) -> list[int]:
+    """One for each draft: a customer may think again."""
+    last: dict[str, tuple[datetime, str, int]] = {}
+    for by_event in facts.opinions.values():
+        for event_id, one in by_event.items():
+            if one.decision is Decision.RATED and one.rating is not None and since <= one.decided_at < until:
+                told = (one.decided_at, event_id, one.rating)
+                last[one.draft_event_id] = max(told, last.get(one.draft_event_id, told))
+    return [rating for _, _, rating in last.values()]
 
 
 def _cost_usd(facts: Facts, roots: set[str]) -> Decimal:

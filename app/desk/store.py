@@ -16,7 +16,7 @@ from app.desk.decisions import AFTER, REVIEWS, Action, Choice, State, as_sent, c
 from app.desk.terms import asked
 from app.store.database import Pool
 from app.store.queries import query
-from schemas.reviews import Edit, ReviewDecided, Signals
+from schemas.reviews import Decision, Edit, ReviewDecided, Signals
 from schemas.tickets import Grounding, Passage
 
 UNDO_S = 10.0
@@ -151,6 +151,7 @@ class TicketView:
     messages: tuple[Message, ...] = ()
     decisions: tuple[Decided, ...] = ()  # newest first
     replies: tuple[Reply, ...] = ()  # newest first
+    is_answered: bool = False  # a reply to its newest message was sent
     changed_articles: tuple[str, ...] = ()  # cited ones that were edited or withdrawn since
 
     @property
@@ -243,13 +244,11 @@ async def decide(pool: Pool, tenant: str, ticket_id: str, actor: str, choice: Ch
     Raises PermanentError: no_ticket, taken (another has it), and as ``decisions.check`` does.
     """
     async with pool.transaction(tenant) as connection:
-        row = await connection.fetchrow(query("desk/lock_ticket"), tenant, ticket_id)
-        if row is None:
-            raise _no_ticket(ticket_id)
+        row = await locked_ticket(connection, tenant, ticket_id)
         if row["is_leased"] and row["lease_user"] != actor:
             raise PermanentError("taken", f"{row['lease_user']} has this ticket: ask them, or wait")
         draft = row["routed_event_id"] or ""
-        check(choice, State(row["state"]), draft)
+        check(choice, State(row["state"]), draft, is_answered=row["is_answered"])
         proposed = as_sent(row["draft_body"], [each["document_id"] for each in orjson.loads(row["passages"])])
         reply = {Action.APPROVED: proposed, Action.EDITED: choice.reply}.get(choice.action, "")
         if choice.action in (Action.APPROVED, Action.EDITED) and not reply.strip():
@@ -317,14 +316,44 @@ async def add_audit(
     )
 
 
+async def locked_ticket(connection: Any, tenant: str, ticket_id: str) -> Mapping[str, Any]:
+    """Until the end of the transaction. Raises PermanentError("no_ticket")."""
+    row: Mapping[str, Any] | None = await connection.fetchrow(query("desk/lock_ticket"), tenant, ticket_id)
+    if row is None:
+        raise _no_ticket(ticket_id)
+    return row
+
+
+async def keep_decision(connection: Any, row: Mapping[str, Any], decided: Decided, event: ReviewDecided | None) -> None:
+    """Of the locked ticket; the event goes to the bus once it can no longer be undone."""
+    await connection.execute(
+        query("desk/add_decision"), decided.id, row["tenant"], row["ticket_id"], row["routed_event_id"] or "",
+        decided.decision, decided.actor, decided.reason, decided.reply, decided.words_changed, decided.material,
+        event.rating if event else None, event.model_dump_json() if event else None, row["state"], decided.at,
+    )  # fmt: skip
+
+
+def review_of(
+    row: Mapping[str, Any], decided: Decided, decision: Decision, *, edit: Edit | None = None, rating: int | None = None
+) -> ReviewDecided:
+    """What it says of the locked ticket's draft, which has signals."""
+    return ReviewDecided(
+        event_id=str(decided.id), root_id=row["root_id"], source=row["source"], tenant=row["tenant"],
+        conversation=row["conversation_id"], accepted_at=row["accepted_at"], ticket_id=row["ticket_id"],
+        draft_event_id=row["routed_event_id"], decision=decision, reviewer=decided.actor, decided_at=decided.at,
+        reply=decided.reply, edit=edit, reason=decided.reason, rating=rating, category=row["category"],
+        language=row["language"], priority=row["priority"], review_s=_review_s(row, decided),
+        signals=Signals.model_validate_json(row["signals"]),
+    )  # fmt: skip
+
+
 async def _keep(connection: Any, row: Mapping[str, Any], decided: Decided, choice: Choice, edit: Edit | None) -> None:
     tenant, ticket_id = row["tenant"], row["ticket_id"]
-    event = _review(row, decided, edit)
-    await connection.execute(
-        query("desk/add_decision"), decided.id, tenant, ticket_id, row["routed_event_id"] or "", decided.decision,
-        decided.actor, decided.reason, decided.reply, decided.words_changed, decided.material,
-        event.model_dump_json() if event else None, row["state"], decided.at,
-    )  # fmt: skip
+    decision = REVIEWS.get(choice.action)  # None: it says nothing of the draft
+    event = None
+    if decision is not None and row["signals"] is not None:
+        event = review_of(row, decided, decision, edit=edit)
+    await keep_decision(connection, row, decided, event)
     if decided.reply:
         await connection.execute(
             query("desk/add_reply"), tenant, ticket_id, reply_id(str(decided.id)), decided.reply,
@@ -337,20 +366,6 @@ async def _keep(connection: Any, row: Mapping[str, Any], decided: Decided, choic
     await add_audit(
         connection, tenant, decided.actor, action=decided.decision, subject=ticket_id,
         details={"decision_id": str(decided.id), "reason": decided.reason, "material": decided.material},
-    )  # fmt: skip
-
-
-def _review(row: Mapping[str, Any], decided: Decided, edit: Edit | None) -> ReviewDecided | None:
-    """None for what says nothing of the draft."""
-    decision = REVIEWS.get(Action(decided.decision))
-    if decision is None or row["signals"] is None:
-        return None
-    return ReviewDecided(
-        event_id=str(decided.id), root_id=row["root_id"], source=row["source"], tenant=row["tenant"],
-        conversation=row["conversation_id"], accepted_at=row["accepted_at"], ticket_id=row["ticket_id"],
-        draft_event_id=row["routed_event_id"], decision=decision, reviewer=decided.actor, decided_at=decided.at,
-        reply=decided.reply, edit=edit, reason=decided.reason, category=row["category"], language=row["language"],
-        priority=row["priority"], review_s=_review_s(row, decided), signals=Signals.model_validate_json(row["signals"]),
     )  # fmt: skip
 
 

@@ -162,5 +162,6 @@ def _rewritten(reviews: Sequence[ReviewDecided]) -> dict[str, str]:
     return {
         one.root_id: str(one.decision)
         for one in reviews
-        if one.decision is Decision.REJECTED or (one.decision is Decision.EDITED and one.edit and one.edit.material)
+        if one.decision in (Decision.REJECTED, Decision.REOPENED)
+        or (one.decision is Decision.EDITED and one.edit and one.edit.material)
     }

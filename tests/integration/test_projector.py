@@ -86,6 +86,13 @@ def desk_bus(bus: dict[str, Any], pool: Pool, tenant: str) -> Bus:
     return Bus(bus, pool, tenant)
 
 
+def used(message: TicketReceived, call_id: str, cost_usd: str) -> UsageRecorded:
+    return UsageRecorded.following(
+        message, event_id=uuid4().hex, call_id=f"{message.tenant}-{call_id}", stage="draft", operation="chat",
+        model="m", provider="p", usage=Usage(), cost_usd=Decimal(cost_usd), outcome="ok", latency_s=0.1,
+    )  # fmt: skip
+
+
 async def test_a_message_is_a_ticket_in_the_pipeline(desk_bus: Bus, app_pool: Pool) -> None:
     await desk_bus.put(desk_bus.message())
     await desk_bus.mirror()
@@ -155,14 +162,7 @@ async def test_a_dead_letter_is_a_dead_ticket_with_its_reason(desk_bus: Bus, app
 
 async def test_a_ticket_costs_what_its_calls_were_last_told_to_cost(desk_bus: Bus, app_pool: Pool) -> None:
     message = desk_bus.message()
-
-    def used(call_id: str, cost: str) -> UsageRecorded:
-        return UsageRecorded.following(
-            message, event_id=uuid4().hex, call_id=f"{desk_bus.tenant}-{call_id}", stage="draft", operation="chat",
-            model="m", provider="p", usage=Usage(), cost_usd=Decimal(cost), outcome="ok", latency_s=0.1,
-        )  # fmt: skip
-
-    await desk_bus.put(message, used("a", "0.5"), used("b", "0.25"), used("a", "0.125"))
+    await desk_bus.put(message, used(message, "a", "0.5"), used(message, "b", "0.25"), used(message, "a", "0.125"))
     await desk_bus.mirror()
     assert (await store.ticket(app_pool, desk_bus.tenant, "t1")).cost_usd == Decimal("0.375")
 
@@ -212,3 +212,35 @@ async def test_a_draft_is_projected_after_its_message_though_it_is_polled_before
     await desk_bus.put(*crowd, desk_bus.routed(crowd[-1]))
     await desk_bus.mirror()
     assert (await store.ticket(app_pool, desk_bus.tenant, "t1499")).state is State.WAITING
+
+
+async def test_costs_and_dead_letters_are_projected_after_their_message_though_nothing_was_routed(
+    desk_bus: Bus, app_pool: Pool
+) -> None:
+    """Nothing lies between them on the topic of what is routed."""
+    crowd = [desk_bus.message(f"t{at}", f"c{at}", event_id=uuid4().hex) for at in range(1_500)]
+    await desk_bus.put(*crowd, used(crowd[-1], "a", "0.5"))
+    await desk_bus.put_dead(crowd[-1], "too_large")
+    await desk_bus.mirror()
+    seen = await store.ticket(app_pool, desk_bus.tenant, "t1499")
+    assert (seen.cost_usd, seen.state) == (Decimal("0.5"), State.DEAD)
+
+
+async def test_a_sent_ticket_opened_again_elsewhere_is_before_a_person(
+    desk_bus: Bus, app_pool: Pool, pool: Pool
+) -> None:
+    message = desk_bus.message()
+    routed = desk_bus.routed(message)
+    review = ReviewDecided.following(
+        message, event_id=uuid4().hex, ticket_id="t1", draft_event_id=routed.event_id, decision="reopened",
+        reviewer="ann", decided_at=NOON, category="how_to", language="en",
+        signals={"classification": 0.9, "draft": 0.9},
+    )  # fmt: skip
+    await desk_bus.put(message, routed)
+    await desk_bus.mirror()
+    async with pool.transaction() as connection:
+        await connection.execute("update ticket set state = 'sent' where tenant = $1", desk_bus.tenant)
+    await desk_bus.put(review)
+    await desk_bus.mirror()
+    seen = await store.ticket(app_pool, desk_bus.tenant, "t1")
+    assert (seen.state, seen.reasons[-1]) == (State.ESCALATED, "decided elsewhere: reopened")

@@ -155,8 +155,14 @@ def test_reviews_whose_time_is_not_known_say_nothing_of_time(events: Events) -> 
 
 def test_satisfied_are_four_and_five_of_five(events: Events) -> None:
     for hours, rating in enumerate((1, 3, 4, 5)):
-        events.reviewed(Decision.RATED, hours, rating=rating)
+        events.reviewed(Decision.RATED, hours, rating=rating, draft_event_id=f"d{hours}")
     assert events.count().csat == 0.5
+
+
+def test_of_several_ratings_of_a_reply_the_last_holds(events: Events) -> None:
+    for hours, rating in ((2, 5), (1, 1), (0, 1)):
+        events.reviewed(Decision.RATED, hours, rating=rating)
+    assert (events.count().ratings, events.count().rating_sum) == (1, 5)
 
 
 def test_nothing_is_no_share_of_nothing(events: Events) -> None:

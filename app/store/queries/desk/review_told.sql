@@ -11,13 +11,15 @@ with added as (
 ),
 shown as (
     update ticket t
-    set state = case when added.decision = 'rejected' then 'rejected' when $13 then 'sending' else 'unknown' end,
+    set state = case when added.decision = 'reopened' then 'escalated' when added.decision = 'rejected' then 'rejected'
+                     when $13 then 'sending' else 'unknown' end,
         decided_at = added.at,
         reasons = case when $13 then t.reasons
                        else array_append(t.reasons, 'decided elsewhere: ' || added.decision) end
     from added
     where t.tenant = added.tenant and t.ticket_id = added.ticket_id and t.routed_event_id = added.draft_event_id
-      and t.state in ('waiting', 'escalated') and added.decision in ('approved', 'edited', 'rejected')
+      and (t.state in ('waiting', 'escalated') and added.decision in ('approved', 'edited', 'rejected')
+           or t.state = 'sent' and added.decision = 'reopened')
     returning t.*
 )
 insert into outbox (reply_id, tenant, ticket_id, conversation_id, root_id, partition, channel, body, decision_id, state,

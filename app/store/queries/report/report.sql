@@ -57,8 +57,12 @@ reviewed as (
 rated as (
     select count(*) as ratings, count(*) filter (where rating >= 4) as ratings_good,
            coalesce(sum(rating), 0) as rating_sum
-    from review
-    where tenant = $1 and decided_at >= $2 and decided_at < $3 and decision = 'rated'
+    from (
+        select distinct on (draft_event_id) rating -- a customer may think again
+        from review
+        where tenant = $1 and decided_at >= $2 and decided_at < $3 and decision = 'rated'
+        order by draft_event_id, decided_at desc, event_id desc
+    ) last
 )
 select
     (select count(*) from own) as tickets,
