@@ -22,6 +22,14 @@ SNAPSHOTS = _ROOT / "schemas" / "snapshots"
 CATALOGUE = _ROOT / "infra" / "docs" / "generated" / "catalogue.md"
 
 
+_OTHER_WRITERS = {
+    "tickets.raw": ["help desks, ingest"],
+    "reviews.decided": ["console, reviews import"],
+    "replies.sent": ["sender"],
+    "llm.usage": ["every stage"],
+}
+
+
 def snapshot(event_class: type[Event]) -> bytes:
     """The JSON Schema of what is written: every field that a writer of this version gives."""
     schema = event_class.model_json_schema(mode="serialization")
@@ -39,7 +47,7 @@ def catalogue() -> str:
     for topic, event_class in EVENT_CLASSES.items():
         writers = [agent.name for agent in PIPELINE if agent.produces is event_class]
         readers = [agent.name for agent in PIPELINE if agent.consumes is event_class]
-        doors = {"tickets.raw": ["help desks, ingest"], "llm.usage": ["every stage"]}.get(topic, [])
+        doors = _OTHER_WRITERS.get(topic, [])
         lines.append(
             f"| `{topic}` | {event_class.__name__} | {', '.join(doors or writers)} | {', '.join(readers)} "
             f"| `{event_type(event_class)}` |"

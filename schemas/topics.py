@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from schemas.event import Event
+from schemas.replies import ReplySent
 from schemas.reviews import ReviewDecided
 from schemas.tickets import TicketClassified, TicketDrafted, TicketEnriched, TicketReceived, TicketRouted
 from schemas.usage import UsageRecorded
@@ -10,7 +11,8 @@ from schemas.usage import UsageRecorded
 EVENT_CLASSES: dict[str, type[Event]] = {
     cls.TOPIC: cls
     for cls in (
-        TicketReceived, TicketClassified, TicketEnriched, TicketDrafted, TicketRouted, ReviewDecided, UsageRecorded,
+        TicketReceived, TicketClassified, TicketEnriched, TicketDrafted, TicketRouted, ReviewDecided, ReplySent,
+        UsageRecorded,
     )
 }  # fmt: skip
 

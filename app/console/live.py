@@ -56,16 +56,22 @@ class _Feed:
         self._task.cancel()
 
     async def _run(self) -> None:
-        while True:
-            try:
-                found = await self._read(self._tenant)
-            except TransientError:
-                found = self._counts  # the page says what it knew; the database is waited for
-            if found != self._counts:
-                self._counts = dict(found)
-                self._changed.set()
-                self._changed = asyncio.Event()
-            await asyncio.sleep(EVERY_S)
+        try:
+            while True:
+                try:
+                    found = await self._read(self._tenant)
+                except TransientError:
+                    found = self._counts  # the page says what it knew; the database is waited for
+                if found != self._counts:
+                    self._counts = dict(found)
+                    self._tell()
+                await asyncio.sleep(EVERY_S)
+        finally:
+            self._tell()  # who waits learns of the end
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     async def events(self) -> AsyncIterator[str]:
         told: dict[str, str] = {}
@@ -81,3 +87,5 @@ class _Feed:
                 await asyncio.wait_for(changed.wait(), SILENT_S_MAX)
             except TimeoutError:
                 yield ": still here\n\n"
+        if self._task.done() and not self._task.cancelled():
+            self._task.result()  # a bug ends the stream, and is told where errors of requests are

@@ -15,6 +15,7 @@ from app.desk.report import MEDIAN_DIGITS, SETTLED_DAYS, Report
 from app.kafka.cloudevents import from_record
 from app.kafka.reading import each_record
 from schemas.event import Event
+from schemas.replies import ReplySent
 from schemas.reviews import Decision, ReviewDecided
 from schemas.tickets import Route, TicketRouted
 from schemas.usage import UsageRecorded
@@ -49,6 +50,7 @@ class Facts:
 
     messages: dict[str, dict[str, Message]] = field(default_factory=lambda: defaultdict(dict))  # by ticket and event
     opinions: dict[str, dict[str, Opinion]] = field(default_factory=lambda: defaultdict(dict))
+    sent: dict[str, dict[str, datetime]] = field(default_factory=lambda: defaultdict(dict))  # by ticket and root
     calls: dict[str, tuple[str, Decimal]] = field(default_factory=dict)  # root id and cost
 
     def routed(self, event: TicketRouted, at: datetime) -> None:
@@ -59,15 +61,20 @@ class Facts:
         opinion = Opinion(event.draft_event_id, event.decision, event.rating, event.review_s, event.decided_at)
         self.opinions[event.ticket_id].setdefault(event.event_id, opinion)
 
+    def replied(self, event: ReplySent, at: datetime) -> None:
+        if event.decision_event_id is None:  # by itself
+            self.sent[event.ticket_id].setdefault(event.root_id, event.sent_at)
+
     def used(self, event: UsageRecorded, at: datetime) -> None:
         self.calls[event.call_id] = (event.root_id, event.cost_usd)
 
 
 async def recount(client: Mapping[str, Any], tenant: str, since: datetime, until: datetime, *, now: datetime) -> Report:
-    """Reads three topics whole. Raises KafkaError, TimeoutError, PermanentError("too_many")."""
+    """Reads four topics whole. Raises KafkaError, TimeoutError, PermanentError("too_many")."""
     facts = Facts()
     await _each(client, TicketRouted, tenant, facts.routed)
     await _each(client, ReviewDecided, tenant, facts.reviewed)
+    await _each(client, ReplySent, tenant, facts.replied)
     await _each(client, UsageRecorded, tenant, facts.used)
     return counted(facts, since, until, now=now)
 
@@ -78,7 +85,10 @@ def counted(facts: Facts, since: datetime, until: datetime, *, now: datetime) ->
         for ticket_id, messages in facts.messages.items()
         if since <= min(message.accepted_at for message in messages.values()) < until
     }
-    ends = [_end(messages, list(facts.opinions.get(ticket_id, {}).values())) for ticket_id, messages in own.items()]
+    ends = [
+        _end(messages, facts.sent.get(ticket_id, {}), list(facts.opinions.get(ticket_id, {}).values()))
+        for ticket_id, messages in own.items()
+    ]
     resolved = [settled_at for settled_at, came_back in filter(None, ends) if not came_back]
     roots = {message.root_id for messages in own.values() for message in messages}
     opinions = [one for by_event in facts.opinions.values() for one in by_event.values()]
@@ -141,24 +151,26 @@ def _stale(facts: Facts, own: Mapping[str, list[Message]], decided: set[str]) ->
     }
 
 
-def _end(messages: list[Message], opinions: list[Opinion]) -> tuple[datetime, bool] | None:
+def _end(
+    messages: list[Message], sent: Mapping[str, datetime], opinions: list[Opinion]
+) -> tuple[datetime, bool] | None:
     """When a ticket that was answered without a person is settled, and whether it came back before. Else None."""
-    sent = min(
-        (message for message in messages if message.route is Route.SEND),
-        key=lambda message: (message.routed_at, message.event_id),
-        default=None,
-    )
-    if sent is None:
+    sent_at, _, answered = min(
+        ((sent[message.root_id], message.event_id, message) for message in messages
+         if message.route is Route.SEND and message.root_id in sent),
+        key=lambda each: each[:2], default=(None, "", None),
+    )  # fmt: skip
+    if sent_at is None or answered is None:
         return None
-    settled_at = sent.routed_at + timedelta(days=SETTLED_DAYS)
+    settled_at = sent_at + timedelta(days=SETTLED_DAYS)
     until_then = {one.decision for one in opinions if one.decided_at <= settled_at}
     waited = any(
-        message.route in {Route.REVIEW, Route.ESCALATE} and message.routed_at <= sent.routed_at for message in messages
+        message.route in {Route.REVIEW, Route.ESCALATE} and message.routed_at <= sent_at for message in messages
     )
     if waited or until_then & _VERDICTS:
         return None
     wrote_again = any(
-        message.event_id != sent.event_id and sent.accepted_at < message.accepted_at <= settled_at
+        message.event_id != answered.event_id and answered.accepted_at < message.accepted_at <= settled_at
         for message in messages
     )
     return settled_at, wrote_again or Decision.REOPENED in until_then

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from functools import partial
 
@@ -128,6 +128,17 @@ async def test_counts_that_move_are_of_ones_own_workspace(app_pool: Pool, pool: 
         await add_ticket(pool, other, "T-9")
         await add_ticket(pool, tenant, "T-2")
         assert await _until(events, "event: waiting\ndata: 2\n")
+
+
+async def test_a_bug_ends_the_stream_and_is_told() -> None:
+    """Not silently, and not only once the browser asks again."""
+
+    async def read(tenant: str) -> Mapping[str, str]:
+        raise KeyError("no such column")
+
+    with pytest.raises(KeyError):
+        async with asyncio.timeout(WAIT_S_MAX), aclosing(Counts(read).follow("t")) as events:
+            await _until(events, "never")
 
 
 async def _until(events: AsyncIterator[str], wanted: str) -> bool:

@@ -1,5 +1,6 @@
 """The report from the tables is the one from the events, whatever happened."""
 
+import asyncio
 import json
 import random
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from app.desk.decisions import Action, Choice
 from app.desk.evaluation_set import export
 from app.desk.projector import Projector
 from app.desk.recount import recount
+from app.desk.relay import Relay
 from app.desk.report import report
 from app.store.database import Pool
 from app.store.policies import create_tenant
@@ -29,6 +31,7 @@ from tests.integration.test_projector import Bus
 from tests.unit.test_reviews import review
 
 TICKETS = 120
+WAIT_S_MAX = 60.0
 ROUTES = [Route.SEND, Route.SEND, Route.REVIEW, Route.ESCALATE, Route.SUPERSEDED]
 DECISIONS = [Decision.APPROVED, Decision.REJECTED, Decision.REOPENED, Decision.RATED]
 
@@ -87,13 +90,34 @@ async def test_tables_and_events_give_the_same_report(
     draw = random.Random(7)
     await Bus(bus, pool, tenant).put(*(event for _ in range(TICKETS) for event in story(tenant, draw)))
     await Projector(pool, bus).catch_up()
+    landed = await _landed(pool, bus, tenant, draw)
     since, until = NOON - timedelta(days=30), NOON + timedelta(days=5)
     now = NOON + timedelta(days=400)
     told = await report(app_pool, tenant, since, until, now=now)
     assert told == await recount(bus, tenant, since, until, now=now)
     assert min(told.tickets, told.resolved, told.retracted, told.reviews, told.ratings, told.cost_usd) > 0
     assert 0 < told.stale_cost_usd < told.cost_usd and told.stale > 0
+    assert 0 < landed < len(await pool.fetch(_REPLIES, tenant))
     assert told.tickets < TICKETS and told.reviews_under_a_minute < told.reviews_timed < told.reviews
+
+
+async def _landed(pool: Pool, bus: dict[str, Any], tenant: str, draw: random.Random) -> int:
+    """Of the replies three in four, at some time after they were routed; told on the bus. How many."""
+    rows = [row for row in await pool.fetch(_REPLIES, tenant) if draw.random() < 0.75]
+    for row in rows:
+        sent_at = row["caused_at"] + timedelta(hours=draw.uniform(0, 30))
+        await pool.fetch("update outbox set state = 'sent', sent_at = $2 where reply_id = $1", row["reply_id"], sent_at)
+    stop = asyncio.Event()
+    async with asyncio.timeout(WAIT_S_MAX), asyncio.TaskGroup() as tasks:
+        tasks.create_task(Relay(pool, bus).run(stop))
+        while await pool.fetch(_UNTOLD, tenant):
+            await asyncio.sleep(0.05)
+        stop.set()
+    return len(rows)
+
+
+_REPLIES = "select reply_id, caused_at from outbox where tenant = $1 order by root_id"
+_UNTOLD = "select from outbox where tenant = $1 and state = 'sent' and relayed_at is null"
 
 
 async def test_the_command_counts_both_ways_and_says_where_they_differ(

@@ -8,6 +8,7 @@ import pytest
 
 from app.desk.recount import Facts, counted
 from app.desk.report import Report
+from schemas.replies import ReplySent
 from schemas.reviews import Decision
 from schemas.tickets import Grounding, Route, Ticket, TicketRouted
 from schemas.usage import Usage, UsageRecorded
@@ -28,12 +29,21 @@ class Events:
     def __init__(self) -> None:
         self.facts = Facts()
 
-    def routed(self, name: str, route: Route, hours: float, *, ticket: str = "t1") -> None:
+    def routed(self, name: str, route: Route, hours: float, *, ticket: str = "t1", lands: bool = True) -> None:
         event = TicketRouted.following(
             drafted(), event_id=name, root_id=f"root-{name}", accepted_at=at(hours), route=route, reasons=("x",),
             grounding=Grounding(), ticket=Ticket(ticket_id=ticket, body="?"),
         )  # fmt: skip
         self.facts.routed(event, at(hours))
+        if route is Route.SEND and lands:
+            self.sent(name, hours, ticket=ticket)
+
+    def sent(self, name: str, hours: float, *, ticket: str = "t1", decision: str | None = None) -> None:
+        event = ReplySent.following(
+            drafted(), event_id=f"reply-{name}", root_id=f"root-{name}", ticket_id=ticket, channel="email",
+            sent_at=at(hours), decision_event_id=decision,
+        )  # fmt: skip
+        self.facts.replied(event, at(hours))
 
     def reviewed(self, decision: Decision, hours: float, **fields: Any) -> None:
         known = {"event_id": f"{decision}-{hours}", "decided_at": at(hours), **NEEDED.get(decision, {})}
@@ -68,6 +78,18 @@ def test_what_was_sent_by_itself_and_did_not_come_back_is_resolved(events: Event
 @pytest.mark.parametrize("route", [Route.REVIEW, Route.ESCALATE, Route.SUPERSEDED])
 def test_what_was_not_sent_is_not(events: Events, route: Route) -> None:
     events.routed("e1", route, 0)
+    assert events.ends == (1, 0, 0)
+
+
+def test_what_was_to_be_sent_and_did_not_land_is_not(events: Events) -> None:
+    """Held back by a halt, or refused by the help desk."""
+    events.routed("e1", Route.SEND, 0, lands=False)
+    assert events.ends == (1, 0, 0)
+
+
+def test_what_a_person_sent_instead_is_not(events: Events) -> None:
+    events.routed("e1", Route.SEND, 0, lands=False)
+    events.sent("e1", 1, decision="d1")
     assert events.ends == (1, 0, 0)
 
 

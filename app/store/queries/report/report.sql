@@ -7,11 +7,12 @@ with own as (
     having min(accepted_at) >= $2 and min(accepted_at) < $3
 ),
 sent as (
-    select distinct on (r.ticket_id) r.ticket_id, r.event_id, r.accepted_at, r.routed_at,
-           r.routed_at + make_interval(days => $5) as settled_at
-    from own join routing r on r.tenant = $1 and r.ticket_id = own.ticket_id
-    where r.route = 'send'
-    order by r.ticket_id, r.routed_at, r.event_id
+    select distinct on (o.ticket_id) o.ticket_id, r.event_id, r.accepted_at, o.sent_at,
+           o.sent_at + make_interval(days => $5) as settled_at
+    from own
+    join outbox o on o.tenant = $1 and o.ticket_id = own.ticket_id and o.state = 'sent' and o.decision_id is null
+    join routing r on r.tenant = $1 and r.ticket_id = o.ticket_id and r.root_id = o.root_id and r.route = 'send'
+    order by o.ticket_id, o.sent_at, r.event_id
 ),
 alone as (
     select s.settled_at,
@@ -28,7 +29,7 @@ alone as (
     where not exists (
         select from routing r
         where r.tenant = $1 and r.ticket_id = s.ticket_id and r.route in ('review', 'escalate')
-          and r.routed_at <= s.routed_at
+          and r.routed_at <= s.sent_at
     ) and not exists (
         select from review v
         where v.tenant = $1 and v.ticket_id = s.ticket_id and v.decision in ('approved', 'edited', 'rejected')

@@ -1,0 +1,1 @@
+update outbox set relayed_at = now() where reply_id = any ($1)
