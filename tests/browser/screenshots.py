@@ -55,8 +55,43 @@ async def seed(url: str, runtime: database.Pool, tenant: str) -> None:
         await add_ticket(runtime, tenant, f"T-{1040 + number}", age_s=9_000 - 600 * number, **ticket)
     for number in range(4):
         await add_ticket(runtime, tenant, f"T-{900 + number}", state="sent")
+    await runtime.fetch(_MONTHS, tenant)
     for category, language, reviews in (("how_to", "en", 142), ("how_to", "de", 118), ("billing", "en", 57)):
         await reviewed(runtime, tenant, reviews, category=category, language=language, at=datetime.now(UTC))
+
+
+# Two months for the report: of the newer one more was sent by itself, and reviews were quicker.
+_MONTHS = """
+with told as (
+    select $1::text as tenant, 'r' || n as id, now() - make_interval(hours => n) as at, n < 720 as is_new, n
+    from generate_series(2, 1400) as n
+),
+routed as (
+    insert into routing (tenant, event_id, root_id, ticket_id, route, accepted_at, routed_at)
+    select tenant, id, id, id, case when n % 10 < case when is_new then 5 else 3 end then 'send' else 'review' end,
+           at, at
+    from told
+    returning *
+),
+sent as (
+    insert into outbox (reply_id, tenant, ticket_id, conversation_id, root_id, partition, channel, body, state,
+                        caused_at, not_before, sent_at)
+    select gen_random_uuid(), tenant, ticket_id, ticket_id, root_id, 0, 'email', 'x', 'sent', routed_at, routed_at,
+           routed_at
+    from routed where route = 'send'
+),
+paid as (
+    insert into ticket_call (tenant, call_id, root_id, cost_usd, told_at)
+    select tenant, id, id, 0.009 + n % 7 * 0.0008, at from told
+)
+insert into review (tenant, event_id, ticket_id, draft_event_id, decision, rating, category, language, priority,
+                    review_s, decided_at)
+select t.tenant, t.id || kind, t.id, t.id, kind, case kind when 'rated' then 5 - t.n % 9 / 4 end, 'other', 'en', 'high',
+       case kind when 'approved' then 18 + t.n % 60 + case when t.is_new then 0 else 25 end end, t.at
+from told t join routed r on r.event_id = t.id
+cross join lateral (values ('approved'), ('rated')) as kinds (kind)
+where kind = 'approved' and r.route = 'review' or kind = 'rated' and t.n % 8 = 0
+"""
 
 
 async def take(page: Page, name: str, url: str, *, keys: tuple[str, ...] = (), shown: str = "main") -> None:
@@ -78,6 +113,8 @@ async def pictures(browser: Browser, desk: Site) -> None:
     await take(page, "ticket", ticket)
     await take(page, "edit", ticket, keys=("e", "Control+Home", "Good morning Marta, thank you. "), shown="#diff ins")
     await take(page, "graduation", f"{desk.url}/graduation")
+    await take(page, "report", f"{desk.url}/report", shown="table.report")
+    await take(page, "guidelines", f"{desk.url}/guidelines")
     signed_in = await context.storage_state()
     for name, look in (("dark", {"viewport": DESKTOP, "color_scheme": "dark"}), ("phone", {"viewport": PHONE})):
         other = await browser.new_context(storage_state=signed_in, locale="en", **look)
