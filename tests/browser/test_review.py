@@ -11,6 +11,7 @@ from app.console.roles import Role
 from app.store.database import Pool
 from tests.browser.conftest import Desks
 from tests.console_site import Site
+from tests.integration.test_feedback import sent
 from tests.waiting import add_ticket
 
 
@@ -71,6 +72,22 @@ async def test_a_decision_is_undone_with_one_key(site: Site, desks: Desks, pool:
     await page.wait_for_url("**id=T-1**")
     await expect(page.locator("#approve")).to_be_visible()
     assert await _column(pool, "state", site.tenant) == ["waiting", "waiting"]
+
+
+async def test_a_sent_ticket_is_opened_again_and_its_reply_not_offered_twice(
+    site: Site, desks: Desks, pool: Pool, app_pool: Pool
+) -> None:
+    await sent(pool, app_pool, site.tenant)
+    page = (desk := await desks.sign_in()).page
+    await page.goto(f"{site.url}/ticket?id=T-1")
+    await page.locator("#reopen summary").click()
+    await page.locator("#reopen textarea").fill("it was another printer")
+    await page.keyboard.press("Control+Enter")
+    await expect(page.get_by_text("opened again: it was another printer")).to_be_visible()
+    await expect(page.locator("[data-opens=edit]")).to_be_visible()
+    await expect(page.locator("#approve")).to_have_count(0)
+    assert await _column(pool, "state", site.tenant) == ["escalated"]
+    assert desk.errors == []
 
 
 async def test_two_people_never_get_one_ticket(site: Site, desks: Desks, pool: Pool) -> None:
