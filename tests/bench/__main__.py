@@ -37,7 +37,7 @@ from tests.servers import KAFKA_LIBS, embedded_kafka, embedded_postgres, server_
 
 RESULTS = ROOT / "infra" / "docs" / "generated" / "bench"
 HEADROOM = 1.2  # records in, over those that the measured time and the warm-up take
-RATE_MAX = 20_000  # above what any of them reaches on two cores
+RATE_MAX = 40_000  # above what any of them reaches on two cores
 SLACK_S = 10.0  # between what is timed, on a machine that is busy
 START_S_MAX = 90.0  # thousands of threads or agents take their time
 NAMED_CELLS = (Cell(1_000, 50, "uniform"), Cell(4_000, 50, "uniform"))
