@@ -94,10 +94,11 @@ class Undoable:
     @classmethod
     def of(cls, given: Mapping[str, str]) -> Undoable | None:
         try:
-            left_s = float(given.get("till", "0")) - time.time()
+            # Its time was rounded on the way: right after the decision a little more than all of it may be left.
+            left_s = min(float(given.get("till", "0")) - time.time(), UNDO_S)
         except ValueError:
             return None
-        if not 0 < left_s <= UNDO_S:
+        if not left_s > 0:
             return None
         return cls(given.get("done", ""), given.get("was", ""), int(left_s * 1_000))
 

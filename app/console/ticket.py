@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable
 from uuid import UUID
 
 from starlette.exceptions import HTTPException
@@ -101,35 +102,37 @@ async def _decide(request: Request, session: Session) -> Response:
 
 
 async def _undone(request: Request, session: Session) -> Response:
-    console, sent = console_of(request), await form(request)
-    ticket_id = sent.get("id", "")
-    try:
-        await store.undo(console.pool, session.tenant, _uuid(sent.get("decision", "")), session.user.actor)
-    except PermanentError as error:
-        return await _page(request, session, ticket_id, problem=error.reason)
-    return see_other(f"/ticket?{Filter.of(sent).query(id=ticket_id, at=sent.get('at', ''))}")
+    sent = await form(request)
+    decision_id = _uuid(sent.get("decision", ""))
+    return await _shown_after(
+        request, session, store.undo(console_of(request).pool, session.tenant, decision_id, session.user.actor)
+    )
 
 
 async def _settle(request: Request, session: Session) -> Response:
-    console, sent = console_of(request), await form(request)
-    ticket_id = sent.get("id", "")
-    try:
-        await store.settle_unknown(
-            console.pool, session.tenant, ticket_id, session.user.actor, landed=sent.get("landed") == "yes"
-        )
-    except PermanentError as error:
-        return await _page(request, session, ticket_id, problem=error.reason)
-    return see_other(f"/ticket?{Filter.of(sent).query(id=ticket_id, at=sent.get('at', ''))}")
+    sent = await form(request)
+    settled = store.settle_unknown(
+        console_of(request).pool, session.tenant, sent.get("id", ""), session.user.actor,
+        landed=sent.get("landed") == "yes",
+    )  # fmt: skip
+    return await _shown_after(request, session, settled)
 
 
 async def _reopen(request: Request, session: Session) -> Response:
-    console, sent = console_of(request), await form(request)
+    sent = await form(request)
+    reopened = feedback.reopen(
+        console_of(request).pool, session.tenant, sent.get("id", ""), session.user.actor, sent.get("reason", "")
+    )
+    return await _shown_after(request, session, reopened)
+
+
+async def _shown_after(request: Request, session: Session, change: Awaitable[object]) -> Response:
+    """The ticket as it is then, or with what spoke against the change."""
+    sent = await form(request)
     ticket_id = sent.get("id", "")
     try:
-        await feedback.reopen(console.pool, session.tenant, ticket_id, session.user.actor, sent.get("reason", ""))
+        await change
     except PermanentError as error:
-        if error.reason == "no_ticket":
-            raise
         return await _page(request, session, ticket_id, problem=error.reason)
     return see_other(f"/ticket?{Filter.of(sent).query(id=ticket_id, at=sent.get('at', ''))}")
 

@@ -14,6 +14,7 @@ from app.catalogue import SNAPSHOTS
 from app.config import Settings
 from app.kafka.connection import client_options
 from app.tracker import Tracker
+from schemas.replies import ReplySent
 from schemas.reviews import ReviewDecided
 from schemas.topics import EVENT_CLASSES
 from tests.integration.test_pipeline import TICKETS, put
@@ -22,8 +23,8 @@ from tests.integration.test_pipeline import settings as settings  # noqa: PLC041
 REQUIRED = {"ce_id", "ce_source", "ce_specversion", "ce_type"}
 
 
-# No stage writes reviews.
-@pytest.mark.parametrize("topic", sorted(EVENT_CLASSES.keys() - {ReviewDecided.TOPIC}))
+# No stage writes reviews, or sends replies.
+@pytest.mark.parametrize("topic", sorted(EVENT_CLASSES.keys() - {ReviewDecided.TOPIC, ReplySent.TOPIC}))
 @pytest.mark.usefixtures("apt_tools")
 async def test_a_topic_read_by_kcat_has_valid_cloudevents(topic: str, settings: Settings) -> None:
     source = f"/test/{uuid4().hex}"

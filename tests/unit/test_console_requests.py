@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from app.console.attempts import FAILURES_MAX, WITHIN_S, Attempts
 from app.console.guarded import is_foreign
-from app.console.queue import Filter, read_cursor, written
+from app.console.queue import Filter, Undoable, read_cursor, written
 from app.console.web import local_path
-from app.desk.store import Cursor
+from app.desk.store import UNDO_S, Cursor
 from tests.events import NOON
 
 HOST = {"host": "desk.test"}
@@ -71,3 +73,15 @@ def test_a_cursor_that_is_none_is_the_beginning(text: str) -> None:
 def test_a_filter_keeps_what_is_known_only() -> None:
     chosen = Filter.of({"state": "gone", "category": "billing", "priority": "high'--", "text": " a&b ", "x": "y"})
     assert chosen.query() == "category=billing&text=a%26b"
+
+
+@pytest.mark.parametrize("left_s", [10.049, 9.0, 0.5])
+def test_a_decision_can_be_undone_from_its_first_moment_on(left_s: float) -> None:
+    """A page that comes at once finds more time left than there is: what the address says was rounded."""
+    undo = Undoable.of({"till": f"{time.time() + left_s}", "was": "T-1"})
+    assert undo is not None and 0 < undo.left_ms <= UNDO_S * 1_000
+
+
+@pytest.mark.parametrize("till", ["", "x", "nan", "0", "-inf"])
+def test_what_is_no_time_to_come_is_not_offered(till: str) -> None:
+    assert Undoable.of({"till": till}) is None
