@@ -84,9 +84,14 @@ def _print_way_in(tenant: str) -> None:
     """Servers that ``run`` started are down again by now; those of ``up``, and its console, go on."""
     from app.console.launch import running
     from app.embedded import servers
+    from app.embedded.process import ServerError
 
-    settings = shared.settings()
-    found = shared.run(running(servers.resolve(settings), tenant))
+    try:
+        resolved = servers.resolve(shared.settings())
+    except ServerError:  # none is up any more
+        found = None
+    else:
+        found = shared.run(running(resolved, tenant))
     if found is None:
         out.print("Review the drafts: `deskstream up` starts the console and prints the way in.")
     else:
