@@ -93,12 +93,18 @@ def check(choice: Choice, state: State, draft_event_id: str, *, is_answered: boo
         raise PermanentError("no_reply", "there is no draft yet: wait for it, or take the ticket over")
     if choice.action is Action.EDITED and not choice.reply.strip():
         raise PermanentError("no_reply", "the reply is empty: write one, or reject the draft")
-    if choice.action in (Action.REJECTED, Action.SPECIALIST) and not choice.reason.strip():
-        raise PermanentError("no_reason", "say why: the reason helps whoever comes next")
+    if choice.action in (Action.REJECTED, Action.SPECIALIST):
+        check_said_why(choice.reason)
     if len(choice.reply) > REPLY_CHARS_MAX or len(choice.reason) > REASON_CHARS_MAX:
         raise PermanentError(
             "too_long", f"a reply has at most {REPLY_CHARS_MAX:,} characters, a reason {REASON_CHARS_MAX:,}"
         )
+
+
+def check_said_why(reason: str) -> None:
+    """Raises PermanentError("no_reason")."""
+    if not reason.strip():
+        raise PermanentError("no_reason", "say why: the reason helps whoever comes next")
 
 
 def new_decision_id(draft_event_id: str, earlier: int) -> UUID:

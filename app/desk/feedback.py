@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agents.contract import PermanentError
-from app.desk.decisions import REASON_CHARS_MAX, State, new_decision_id
+from app.desk.decisions import REASON_CHARS_MAX, State, check_said_why, new_decision_id
 from app.desk.store import Decided, add_audit, keep_decision, locked_ticket, review_of
 from app.store.database import Pool
 from app.store.queries import query
@@ -21,8 +21,7 @@ RATINGS = range(1, 6)
 
 async def reopen(pool: Pool, tenant: str, ticket_id: str, actor: str, reason: str) -> Decided:
     """Back to the queue, before a person. Raises PermanentError: no_ticket, not_sent, no_reason, too_long."""
-    if not reason.strip():
-        raise PermanentError("no_reason", "say why: the reason helps whoever comes next")
+    check_said_why(reason)
     async with pool.transaction(tenant) as connection:
         row = await _answered(connection, tenant, ticket_id, reason)
         if row["state"] != State.SENT:

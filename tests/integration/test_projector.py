@@ -93,6 +93,15 @@ def used(message: TicketReceived, call_id: str, cost_usd: str) -> UsageRecorded:
     )  # fmt: skip
 
 
+def decided(routed: TicketRouted, decision: str) -> ReviewDecided:
+    """By somebody elsewhere."""
+    return ReviewDecided.following(
+        routed, event_id=uuid4().hex, ticket_id="t1", draft_event_id=routed.event_id, decision=decision,
+        reviewer="ann", decided_at=NOON, category="how_to", language="en",
+        signals={"classification": 0.9, "draft": 0.9},
+    )  # fmt: skip
+
+
 async def test_a_message_is_a_ticket_in_the_pipeline(desk_bus: Bus, app_pool: Pool) -> None:
     await desk_bus.put(desk_bus.message())
     await desk_bus.mirror()
@@ -172,11 +181,7 @@ async def test_a_decision_from_elsewhere_leaves_a_person_to_see_whether_it_was_s
 ) -> None:
     message = desk_bus.message()
     routed = desk_bus.routed(message)
-    review = ReviewDecided.following(
-        message, event_id=uuid4().hex, ticket_id="t1", draft_event_id=routed.event_id, decision="approved",
-        reviewer="ann", decided_at=NOON, category="how_to", language="en",
-        signals={"classification": 0.9, "draft": 0.9},
-    )  # fmt: skip
+    review = decided(routed, "approved")
     await desk_bus.put(message, routed, review)
     await desk_bus.mirror()
     seen = await store.ticket(app_pool, desk_bus.tenant, "t1")
@@ -231,11 +236,7 @@ async def test_a_sent_ticket_opened_again_elsewhere_is_before_a_person(
 ) -> None:
     message = desk_bus.message()
     routed = desk_bus.routed(message)
-    review = ReviewDecided.following(
-        message, event_id=uuid4().hex, ticket_id="t1", draft_event_id=routed.event_id, decision="reopened",
-        reviewer="ann", decided_at=NOON, category="how_to", language="en",
-        signals={"classification": 0.9, "draft": 0.9},
-    )  # fmt: skip
+    review = decided(routed, "reopened")
     await desk_bus.put(message, routed)
     await desk_bus.mirror()
     async with pool.transaction() as connection:
